@@ -1,0 +1,17 @@
+//! The configuration file as a living thing: read with line numbers, resolved with its secrets, watched for changes.
+//!
+//! What the keys mean is `ai_warp_core::config`; here is only how they come from a disk and what is said when they
+//! are wrong.
+
+mod dotenv;
+mod error;
+mod load;
+mod secrets;
+mod shape;
+mod tree;
+mod watch;
+
+pub use error::{ConfigError, ConfigProblem};
+pub use load::{Env, Loaded, load, process_env};
+pub use secrets::{SecretString, Secrets};
+pub use watch::{ConfigFailure, ConfigStatus, ConfigWatch, watch};

@@ -1,0 +1,14 @@
+//! The control plane of AI Warp for Envoy.
+//!
+//! It keeps what must outlive a request (sessions, configuration, the state of the fleet) and pushes configuration
+//! to Envoy over xDS. No prompt passes through it on its way to a provider.
+
+pub mod bootstrap;
+pub mod cli;
+pub mod config;
+pub mod filter_code;
+pub mod host_port;
+pub mod http;
+pub mod server;
+pub mod store;
+pub mod xds;

@@ -1,0 +1,113 @@
+//! Reading a provider's answer as it arrives.
+//!
+//! An answer is held back until it is known to be one: whole answers until they are parsed, streams until their
+//! first content. Up to that moment every failure can still lead to another model without the client noticing.
+
+use crate::chat::{Answer, Finish, Usage};
+use crate::dialect::Dialect;
+use crate::failure::{Failure, FailureKind};
+use crate::sse;
+
+/// Reads a whole answer of status 200.
+///
+/// # Errors
+/// What the body reports, and answers that hold nothing.
+pub fn read_whole(dialect: &dyn Dialect, body: &[u8]) -> Result<Answer, Failure> {
+    judge(dialect.read_answer(body)?)
+}
+
+/// An answer without text is a failure, unless a filter withheld it: that is the provider's answer.
+fn judge(answer: Answer) -> Result<Answer, Failure> {
+    if !answer.text.is_empty() {
+        return Ok(answer);
+    }
+    match answer.finish {
+        Finish::ContentFilter => Ok(answer),
+        Finish::Length => {
+            Err(Failure::new(FailureKind::MaxTokens, "used up the token limit before its first word"))
+        }
+        Finish::Stop | Finish::Other => Err(Failure::new(FailureKind::Empty, "answered without content")),
+    }
+}
+
+/// Reads a stream of status 200.
+pub struct StreamReader {
+    dialect: &'static dyn Dialect,
+    decoder: sse::Decoder,
+    so_far: SoFar,
+}
+
+/// What was read of a stream.
+struct SoFar {
+    text: String,
+    limit: usize,
+    finish: Option<Finish>,
+    usage: Option<Usage>,
+}
+
+impl From<sse::TooLarge> for Failure {
+    fn from(error: sse::TooLarge) -> Self {
+        Self::new(FailureKind::TooLarge, error.to_string())
+    }
+}
+
+impl StreamReader {
+    /// A reader that holds at most `limit` bytes of text, and as many of one event.
+    pub fn new(dialect: &'static dyn Dialect, limit: usize) -> Self {
+        Self {
+            dialect,
+            decoder: sse::Decoder::new(limit),
+            so_far: SoFar { text: String::new(), limit, finish: None, usage: None },
+        }
+    }
+
+    /// Takes the next piece of the body; hands every bit of text it completes to `on_text`.
+    ///
+    /// # Errors
+    /// What the stream reports, and what cannot be read. The reader is of no use afterwards.
+    pub fn read(&mut self, piece: &[u8], mut on_text: impl FnMut(&str)) -> Result<(), Failure> {
+        let Self { dialect, decoder, so_far } = self;
+        decoder.push(piece, |event| so_far.take(*dialect, event, &mut on_text))
+    }
+
+    /// Ends the stream and judges what was said.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`FailureKind::Cut`] where the model never said why it stopped.
+    pub fn finish(mut self, mut on_text: impl FnMut(&str)) -> Result<Answer, Failure> {
+        let Self { dialect, decoder, so_far } = &mut self;
+        decoder.finish(|event| so_far.take(*dialect, event, &mut on_text))?;
+        let Some(finish) = self.so_far.finish else {
+            return Err(Failure::new(FailureKind::Cut, "broke off its answer"));
+        };
+        judge(Answer { text: self.so_far.text, finish, usage: self.so_far.usage })
+    }
+}
+
+impl SoFar {
+    fn take(
+        &mut self,
+        dialect: &dyn Dialect,
+        event: sse::Event<'_>,
+        on_text: &mut impl FnMut(&str),
+    ) -> Result<(), Failure> {
+        if event.data.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let delta = dialect.read_event(event.data)?;
+        self.finish = delta.finish.or(self.finish);
+        self.usage = delta.usage.or(self.usage);
+        if !delta.text.is_empty() {
+            if self.text.len() + delta.text.len() > self.limit {
+                let message = format!("sent more than {} bytes", self.limit);
+                return Err(Failure::new(FailureKind::TooLarge, message));
+            }
+            self.text.push_str(&delta.text);
+            on_text(&delta.text);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

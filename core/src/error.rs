@@ -1,0 +1,101 @@
+//! The typed errors that clients see.
+
+use serde::{Deserialize, Serialize};
+
+/// The stable code of an error. The names are those of the AI Warp API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ErrorCode {
+    /// The request is not valid.
+    OptionError,
+    /// The request lacks a valid credential.
+    Unauthorized,
+    /// A rate limit, ours or the provider's, is reached.
+    ProviderRateLimitError,
+    /// The provider says that its quota or credit is used up.
+    ProviderExceededQuotaError,
+    /// No model can be tried.
+    ProviderNoModelsAvailableError,
+    /// The provider did not answer in time.
+    ProviderRequestTimeoutError,
+    /// A stream paused for too long.
+    ProviderRequestStreamTimeoutError,
+    /// The provider failed, or its answer makes no sense.
+    ProviderResponseError,
+    /// The provider answered without content.
+    ProviderResponseNoContent,
+    /// The token limit was used up before the first word.
+    ProviderResponseMaxTokensError,
+    /// The provider refused the prompt itself.
+    ProviderBadRequestError,
+    /// The session's history could not be read.
+    HistoryGetError,
+    /// The request body is larger than `limits.maxRequestBytes`.
+    RequestTooLarge,
+    /// There is nothing at this path.
+    NotFound,
+    /// The path does not know this method.
+    MethodNotAllowed,
+}
+
+impl ErrorCode {
+    /// The HTTP status that goes with the code.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::OptionError | Self::ProviderBadRequestError => 400,
+            Self::Unauthorized => 401,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTooLarge => 413,
+            Self::ProviderRateLimitError | Self::ProviderExceededQuotaError => 429,
+            Self::ProviderResponseError
+            | Self::ProviderResponseNoContent
+            | Self::ProviderResponseMaxTokensError => 502,
+            Self::ProviderNoModelsAvailableError | Self::HistoryGetError => 503,
+            Self::ProviderRequestTimeoutError | Self::ProviderRequestStreamTimeoutError => 504,
+        }
+    }
+}
+
+/// An error as the client gets it: `{"code", "message"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code:?}: {message}")]
+pub struct GatewayError {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// One sentence for people. Holds no secret and nothing internal.
+    pub message: String,
+    /// Seconds after which a new try makes sense: the `retry-after` header.
+    #[serde(skip)]
+    pub retry_after_secs: Option<u32>,
+}
+
+impl GatewayError {
+    /// An error without `retry-after`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after_secs: None }
+    }
+
+    /// The JSON body.
+    pub fn body(&self) -> Vec<u8> {
+        // Serialising an enum and a string into a vector has no way to fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_code_and_message_on_the_wire() {
+        let error = GatewayError {
+            retry_after_secs: Some(3),
+            ..GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, "no \"model\"")
+        };
+        assert_eq!(
+            String::from_utf8(error.body()).unwrap(),
+            r#"{"code":"PROVIDER_NO_MODELS_AVAILABLE_ERROR","message":"no \"model\""}"#
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! What the gateway decides, without any I/O.
+//!
+//! Everything here is pure: no sockets, no hostcalls, no clock of its own. The filter feeds it headers and
+//! bytes, the control plane feeds it files; both get values back. It compiles natively and for wasm32.
+
+pub mod answer;
+pub mod api;
+pub mod chat;
+pub mod config;
+pub mod dialect;
+pub mod error;
+pub mod exchange;
+pub mod failure;
+pub mod plan;
+pub mod sse;
+pub mod sync;

@@ -1,0 +1,211 @@
+//! A stand-in for model providers, as strict as they are and failing on demand.
+//!
+//! Tests of a gateway cannot call real providers, and a lenient mock hides translation errors. The simulator speaks
+//! the wire formats of OpenAI, DeepSeek and Gemini, refuses what they refuse, answers deterministically, records what
+//! it saw, and fails in every way a provider can: by status, by broken streams, by resets, by silence.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use ai_warp_simulator::{Options, Provider, Simulator};
+//!
+//! let simulator = Simulator::start(Options::default()).await?;
+//! println!("point the gateway at {}", simulator.base_url(Provider::Gemini));
+//! // ... have the gateway ask `gemini` for the model `some-model` ...
+//! let requests = simulator.requests_for("some-model");
+//! assert!(requests.iter().all(|request| request.leaks.is_empty()));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Answers
+//!
+//! Unless told otherwise the text is
+//! `PROVIDER/MODEL: LAST USER TEXT [system=..] [history=N] [temperature=..] [max=..]`, with `-` for what was not
+//! given; `history` counts the messages before the last user message, system messages left out. A user text of
+//! `!words N` is answered by `word1 word2 ...`, `!text ...` by the rest of it, `!echo-json` by the request body as
+//! the provider received it. A token limit below the number of words cuts the answer (not `!echo-json`, `text`,
+//! `bytes`). One word is one token.
+//!
+//! # Faults
+//!
+//! A model is `NAME~flag~flag=value`; the request header `x-simulator: flag;flag=value` adds more. An unknown flag
+//! is answered by 400. Any other model name is accepted and answered. N counts content chunks.
+//!
+//! | Flag | Effect |
+//! |---|---|
+//! | `status=N` | the provider's own error for status N (300 to 599); 429 with `retry-after: 7` |
+//! | `retry-after=V` | another value for that header (`none`: without it) |
+//! | `quota`, `unknown-model`, `html` | out of money (429), the provider's unknown-model error, an HTML page (502) |
+//! | `array-error` | the error body wrapped in an array |
+//! | `reset`, `stall` | connection reset before the headers; never any answer |
+//! | `fail-first=N`, `flaky` | 503 for the first N requests; 500 for every odd-numbered one |
+//! | `delay=MS`, `chunk-delay=MS` | wait before the headers; between content chunks |
+//! | `gate` | hold the stream after its first content chunk (a whole answer before its headers) until the gate opens |
+//! | `cut=N`, `cut-headers` | close the connection after N chunks; right after the headers |
+//! | `stall=N`, `stall-headers` | go silent after N chunks; right after the headers |
+//! | `early-end=N` | end the stream cleanly, but unfinished, after N chunks |
+//! | `error-event=N`, `malformed=N` | an error event, and the end; an event that is no JSON, and the rest |
+//! | `keep-alive` | a comment before each event; DeepSeek: blank lines before a whole answer |
+//! | `lf`, `crlf`, `cr`, `no-space`, `no-done`, `no-final-blank` | variants of the stream's framing |
+//! | `split=N`, `split-random=SEED` | write the bytes in pieces of N; of 1 to 40 |
+//! | `empty`, `text=V`, `bytes=N`, `chunks=N` | no text; this text (percent-encoded); N bytes; `c1 c2 ..` |
+//! | `thoughts` | reasoning before the text |
+//! | `finish=V`, `no-finish`, `content-filter` | this finish reason; none; the provider's content filter |
+//! | `prompt-blocked` | Gemini: `promptFeedback` and no candidate |
+//!
+//! Of a whole answer `cut`, `stall=N` and `early-end` leave the first half; `error-event` sends the error with 200.
+//! [`ALIASES`] lists the names that stand for flags, such as `down` for `status=503`.
+
+mod admin;
+mod answer;
+mod body;
+mod fault;
+mod gate;
+mod leak;
+mod provider;
+mod record;
+mod route;
+mod server;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use crate::fault::{ALIASES, FaultError};
+pub use crate::provider::{Provider, UnknownProvider};
+pub use crate::record::{Outcome, RECORDED_REQUESTS_MAX, RecordedRequest, WaitError};
+use crate::record::Recorder;
+use crate::route::Shared;
+
+/// The credential every provider accepts unless the options name others.
+pub const DEFAULT_API_KEY: &str = "sim-key";
+
+/// How a simulator is started.
+///
+/// # Defaults
+///
+/// A free port of 127.0.0.1, the key [`DEFAULT_API_KEY`] for every provider, recording on, no TLS.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The credential of every provider that has none of its own in `keys`.
+    pub api_key: String,
+    /// Credentials by provider; any of a list is accepted, and nothing else.
+    pub keys: HashMap<Provider, Vec<String>>,
+    /// Whether requests are kept (the last [`RECORDED_REQUESTS_MAX`]). Benchmarks switch it off.
+    pub record: bool,
+    /// Speak TLS, and nothing else, on the port.
+    pub tls: Option<Tls>,
+}
+
+/// Where the TLS certificate comes from.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            api_key: DEFAULT_API_KEY.to_owned(),
+            keys: HashMap::new(),
+            record: true,
+            tls: None,
+        }
+    }
+}
+
+/// A running simulator. Dropping it closes the port and every connection.
+#[derive(Debug)]
+pub struct Simulator {
+    address: SocketAddr,
+    scheme: &'static str,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// Binds the port and starts to serve on the current Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be bound, or the TLS files cannot be used.
+    pub async fn start(options: Options) -> anyhow::Result<Simulator> {
+        let Options { listen, api_key, mut keys, record, tls } = options;
+        for provider in Provider::ALL {
+            keys.entry(provider).or_insert_with(|| vec![api_key.clone()]);
+        }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let tls = tls.map(|tls| server::tls_acceptor(&tls.certificate, &tls.key)).transpose()?;
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        let shared = Arc::new(Shared::new(Recorder::new(record), keys));
+        let task = tokio::spawn(server::serve(listener, tls, Arc::clone(&shared)));
+        Ok(Simulator { address, scheme, shared, task })
+    }
+
+    /// The address listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL a gateway is given as the provider's base, without a trailing slash.
+    pub fn base_url(&self, provider: Provider) -> String {
+        format!("{}://{}{}", self.scheme, self.address, provider.base_path())
+    }
+
+    /// Every request recorded, oldest first.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.recorder.requests()
+    }
+
+    /// The recorded requests that named exactly this model, flags included.
+    pub fn requests_for(&self, model: &str) -> Vec<RecordedRequest> {
+        self.requests().into_iter().filter(|request| request.model == model).collect()
+    }
+
+    /// Forgets all requests, the counts of `flaky` and `fail-first`, and which gates are open.
+    pub fn clear(&self) {
+        self.shared.clear();
+    }
+
+    /// Waits until `condition` holds for the recorded requests, and returns them.
+    ///
+    /// # Errors
+    ///
+    /// When it does not hold within `deadline`.
+    pub async fn wait_for(
+        &self,
+        condition: impl Fn(&[RecordedRequest]) -> bool,
+        deadline: Duration,
+    ) -> Result<Vec<RecordedRequest>, WaitError> {
+        self.shared.recorder.wait_for(condition, deadline).await
+    }
+
+    /// Opens the gate of a model: its whole name, or the part before the first `~`. It stays open, for streams yet to
+    /// come as well, until [`Simulator::clear`].
+    pub fn open_gate(&self, model: &str) {
+        self.shared.gates.open(model);
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

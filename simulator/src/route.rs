@@ -1,0 +1,417 @@
+//! From a request to a response: finds the endpoint, checks what every provider checks, and has the rest done.
+//!
+//! The order of checks is that of the real services: path, method, credential, body, and then the model.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::admin;
+use crate::answer::{Answer, Prompt};
+use crate::body::{Aborted, Body};
+use crate::fault::{Counted, Faults, LineEnd, Refuse, percent_decode};
+use crate::gate::Gates;
+use crate::leak;
+use crate::provider::Provider;
+use crate::record::{Outcome, RecordedRequest, Recorder, Ticket};
+use crate::stream::{Framing, Script};
+use crate::wire::{self, Misuse, Refusal, Stamp};
+
+/// The longest request body read, in bytes.
+const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The page of a content delivery network whose origin is down.
+const HTML_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
+                         <body><center><h1>502 Bad Gateway</h1></center></body></html>\n";
+const X_SIMULATOR: &str = "x-simulator";
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What all connections of a simulator share.
+pub(crate) struct Shared {
+    pub(crate) recorder: Recorder,
+    pub(crate) gates: Gates,
+    /// Accepted credentials.
+    pub(crate) keys: HashMap<Provider, Vec<String>>,
+    /// Requests so far to models whose faults depend on that.
+    counters: Mutex<HashMap<(Provider, String), u64>>,
+    answers: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(recorder: Recorder, keys: HashMap<Provider, Vec<String>>) -> Shared {
+        Shared {
+            recorder,
+            gates: Gates::new(),
+            keys,
+            counters: Mutex::default(),
+            answers: AtomicU64::new(0),
+        }
+    }
+
+    /// Forgets requests, counts and opened gates.
+    pub(crate) fn clear(&self) {
+        self.recorder.clear();
+        self.gates.close_all();
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Counts a request to `model`, from 1.
+    fn count(&self, provider: Provider, model: &str) -> u64 {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counters.entry((provider, model.to_owned())).or_default();
+        *count += 1;
+        *count
+    }
+
+    fn stamp(&self) -> Stamp {
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Stamp { serial: self.answers.fetch_add(1, Ordering::Relaxed) + 1, created }
+    }
+}
+
+/// Answers one request. An error closes the connection; `reset` says whether with a TCP reset.
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    reset: Arc<AtomicBool>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Aborted> {
+    let (parts, body) = request.into_parts();
+    if let Some(path) = parts.uri.path().strip_prefix("/_simulator/") {
+        let ticket = Recorder::new(false).file(|| unrecorded(&parts));
+        let (status, text) = admin::answer(&shared, &parts.method, path);
+        let script = Script::plain(text, Outcome::Answered);
+        let mut response = Response::new(Body::new(script, String::new(), shared.gates.clone(), ticket));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return Ok(response);
+    }
+    let bytes = match Limited::new(body, REQUEST_BYTES_MAX).collect().await {
+        Ok(collected) => Some(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => None,
+        Err(_) => return Err(Aborted),
+    };
+    let call = Call::new(&shared, &parts, bytes);
+    let ticket = shared.recorder.file(|| call.record(&parts));
+    call.answer(&reset, ticket).await
+}
+
+/// Where a path leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Endpoint {
+    /// Chat with the model named in the body.
+    Chat,
+    /// Gemini: model and mode are part of the path.
+    Generate {
+        model: String,
+        stream: bool,
+        sse: bool,
+    },
+    Models,
+    Nowhere,
+}
+
+impl Endpoint {
+    fn find(path: &str, query: Option<&str>) -> (Option<Provider>, Endpoint) {
+        let (provider, versions): (_, &[&str]) = match path.split('/').nth(1) {
+            Some("openai") => (Provider::OpenAi, &["/openai/v1"]),
+            Some("deepseek") => (Provider::DeepSeek, &["/deepseek/v1", "/deepseek"]),
+            Some("gemini") => (Provider::Gemini, &["/gemini/v1beta", "/gemini/v1"]),
+            _ => return (None, Endpoint::Nowhere),
+        };
+        let rest = versions
+            .iter()
+            .find_map(|version| path.strip_prefix(version).filter(|rest| rest.starts_with('/')))
+            .unwrap_or_default();
+        let endpoint = match (provider, rest) {
+            (_, "/models") => Endpoint::Models,
+            (Provider::OpenAi | Provider::DeepSeek, "/chat/completions") => Endpoint::Chat,
+            (Provider::Gemini, _) => Endpoint::generate(rest, query).unwrap_or(Endpoint::Nowhere),
+            _ => Endpoint::Nowhere,
+        };
+        (Some(provider), endpoint)
+    }
+
+    fn generate(path: &str, query: Option<&str>) -> Option<Endpoint> {
+        let (model, action) = path.strip_prefix("/models/")?.rsplit_once(':')?;
+        let stream = match action {
+            "generateContent" => false,
+            "streamGenerateContent" => true,
+            _ => return None,
+        };
+        let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
+        let model = percent_decode(model).filter(|model| !model.is_empty())?;
+        Some(Endpoint::Generate { model, stream, sse })
+    }
+}
+
+/// A request that has been read.
+struct Call<'a> {
+    shared: &'a Shared,
+    provider: Option<Provider>,
+    endpoint: Endpoint,
+    method: &'a Method,
+    path: &'a str,
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
+    version: Version,
+    /// `None` when it is too long.
+    bytes: Option<Bytes>,
+    /// The body as JSON, or what is wrong with it.
+    body: Result<Value, serde_json::Error>,
+}
+
+impl<'a> Call<'a> {
+    fn new(shared: &'a Shared, parts: &'a Parts, bytes: Option<Bytes>) -> Call<'a> {
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let (provider, endpoint) = Endpoint::find(path, query);
+        let body = serde_json::from_slice(bytes.as_deref().unwrap_or_default());
+        let (method, headers, version) = (&parts.method, &parts.headers, parts.version);
+        Call { shared, provider, endpoint, method, path, query, headers, version, bytes, body }
+    }
+
+    fn model(&self) -> &str {
+        match &self.endpoint {
+            Endpoint::Generate { model, .. } => model,
+            _ => self.body.as_ref().ok().and_then(|body| body.get("model")?.as_str()).unwrap_or_default(),
+        }
+    }
+
+    fn credential(&self) -> Option<&str> {
+        let header = self.headers.get(self.provider?.credential_header());
+        let Some(value) = header.and_then(|value| value.to_str().ok()) else {
+            let pairs = self.query.filter(|_| self.provider == Some(Provider::Gemini))?.split('&');
+            return pairs.filter_map(|pair| pair.strip_prefix("key=")).next();
+        };
+        if self.provider == Some(Provider::Gemini) {
+            return Some(value);
+        }
+        match value.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
+            _ => Some(value),
+        }
+    }
+
+    fn record(&self, parts: &Parts) -> RecordedRequest {
+        RecordedRequest {
+            provider: self.provider,
+            model: self.model().to_owned(),
+            body: self.body.as_ref().map_or(Value::Null, Clone::clone),
+            credential: self.credential().map(str::to_owned),
+            leaks: leak::find(self.provider, self.headers, self.query),
+            ..unrecorded(parts)
+        }
+    }
+
+    async fn answer(self, reset: &AtomicBool, mut ticket: Ticket) -> Result<Response<Body>, Aborted> {
+        // Paths of no provider get OpenAI's errors: somebody has to word them.
+        let provider = self.provider.unwrap_or(Provider::OpenAi);
+        let (faults, prompt) = match self.check(provider) {
+            Ok(Checked::Models) => {
+                let text = wire::models(provider).to_string();
+                let script = Script::plain(text, Outcome::Answered);
+                return Ok(self.respond(StatusCode::OK, None, script, ticket));
+            }
+            Ok(Checked::Chat { faults, prompt }) => (*faults, *prompt),
+            Err(refusal) => return Ok(self.refused(&refusal, Outcome::Rejected, ticket)),
+        };
+        if let Some(delay) = faults.delay {
+            tokio::time::sleep(delay).await;
+        }
+        match self.refusal_asked_for(provider, &faults) {
+            None => {}
+            Some(Refuse::Stall) => std::future::pending().await,
+            Some(Refuse::Reset) => {
+                // On HTTP/2 only the stream is reset; the connection carries others.
+                reset.store(self.version != Version::HTTP_2, Ordering::Relaxed);
+                ticket.settle(Outcome::Faulted);
+                return Err(Aborted);
+            }
+            Some(refuse) => return Ok(self.fail(provider, refuse, &faults, ticket)),
+        }
+        if faults.gate && !prompt.stream {
+            self.shared.gates.clone().wait(prompt.model.clone()).await;
+        }
+        let body = self.bytes.as_deref().unwrap_or_default();
+        let answer = Answer::new(provider, &prompt, &faults, body);
+        let stamp = self.shared.stamp();
+        let events = || wire::events(provider, &prompt, &answer, &stamp);
+        let (content_type, script) = if prompt.stream {
+            let framing = self.framing(provider);
+            let is_sse = matches!(framing, Framing::Sse(_));
+            let content_type = if is_sse { event_stream(provider) } else { json(provider) };
+            (content_type, Script::stream(events(), framing, &faults))
+        } else {
+            let text = wire::whole(provider, &prompt, &answer, &stamp);
+            let error = if faults.broken.is_some() { events().error } else { String::new() };
+            (json(provider), Script::whole(text, error, provider == Provider::DeepSeek, &faults))
+        };
+        Ok(self.respond(StatusCode::OK, Some(content_type), script, ticket))
+    }
+
+    /// Everything that is checked before a model comes into play.
+    fn check(&self, provider: Provider) -> Result<Checked, Refusal> {
+        let (method, path) = (self.method.as_str(), self.path);
+        let misuse = |misuse: &Misuse<'_>| wire::misuse(provider, misuse);
+        let allowed = match self.endpoint {
+            Endpoint::Nowhere => return Err(misuse(&Misuse::Path { method, path })),
+            Endpoint::Models => Method::GET,
+            Endpoint::Chat | Endpoint::Generate { .. } => Method::POST,
+        };
+        if *self.method != allowed {
+            return Err(misuse(&Misuse::Method { method, path }));
+        }
+        let credential = self.credential();
+        let keys = self.shared.keys.get(&provider).map(Vec::as_slice).unwrap_or_default();
+        if !credential.is_some_and(|credential| keys.iter().any(|key| key == credential)) {
+            return Err(misuse(&Misuse::Credential(credential)));
+        }
+        if self.endpoint == Endpoint::Models {
+            return Ok(Checked::Models);
+        }
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            return Err(misuse(&Misuse::ContentType(content_type)));
+        }
+        if self.bytes.is_none() {
+            return Err(misuse(&Misuse::TooLarge));
+        }
+        let body = self.body.as_ref().map_err(|error| misuse(&Misuse::Json(&error.to_string())))?;
+        let flags = self.headers.get(X_SIMULATOR).and_then(|value| value.to_str().ok());
+        let faults = Faults::parse(self.model(), flags)
+            .map_err(|error| misuse(&Misuse::Fault(&error.to_string())))?;
+        let path_call = match &self.endpoint {
+            Endpoint::Generate { model, stream, .. } => Some((model.as_str(), *stream)),
+            _ => None,
+        };
+        let prompt = wire::read(provider, body, path_call)?;
+        Ok(Checked::Chat { faults: Box::new(faults), prompt: Box::new(prompt) })
+    }
+
+    /// The refusal this very request is due.
+    fn refusal_asked_for(&self, provider: Provider, faults: &Faults) -> Option<Refuse> {
+        let counted = faults.counted.and_then(|counted| {
+            let count = self.shared.count(provider, self.model());
+            match counted {
+                Counted::FailFirst(first) => (count <= first).then_some(Refuse::Status(503)),
+                Counted::Flaky => (count % 2 == 1).then_some(Refuse::Status(500)),
+            }
+        });
+        counted.or(faults.refuse)
+    }
+
+    fn framing(&self, provider: Provider) -> Framing {
+        match (provider, &self.endpoint) {
+            (Provider::Gemini, Endpoint::Generate { sse: false, .. }) => Framing::Array,
+            (Provider::Gemini, _) => Framing::Sse(LineEnd::CrLf),
+            (Provider::OpenAi | Provider::DeepSeek, _) => Framing::Sse(LineEnd::Lf),
+        }
+    }
+
+    /// A failure asked for by a fault.
+    fn fail(&self, provider: Provider, refuse: Refuse, faults: &Faults, ticket: Ticket) -> Response<Body> {
+        let retry_after = faults.retry_after();
+        let Some(mut refusal) = wire::refuse(provider, refuse, self.model(), retry_after) else {
+            let script = Script::plain(HTML_PAGE.to_owned(), Outcome::Faulted);
+            return self.respond(StatusCode::BAD_GATEWAY, Some("text/html"), script, ticket);
+        };
+        if faults.array_error {
+            refusal.body = Value::Array(vec![refusal.body]);
+        }
+        let mut response = self.refused(&refusal, Outcome::Faulted, ticket);
+        let states_wait = match refuse {
+            Refuse::Status(429) => retry_after != "none",
+            _ => faults.retry_after.is_some(),
+        };
+        if let (true, Ok(value)) = (states_wait, HeaderValue::from_str(retry_after)) {
+            response.headers_mut().insert(RETRY_AFTER, value);
+        }
+        response
+    }
+
+    fn refused(&self, refusal: &Refusal, outcome: Outcome, ticket: Ticket) -> Response<Body> {
+        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = self.respond(status, None, Script::plain(refusal.body.to_string(), outcome), ticket);
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = if self.endpoint == Endpoint::Models { "GET" } else { "POST" };
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        response
+    }
+
+    /// A response with the headers of the provider; JSON unless said otherwise.
+    fn respond(
+        &self,
+        status: StatusCode,
+        content_type: Option<&'static str>,
+        script: Script,
+        ticket: Ticket,
+    ) -> Response<Body> {
+        let provider = self.provider.unwrap_or(Provider::OpenAi);
+        ticket.status(status.as_u16());
+        let body = Body::new(script, self.model().to_owned(), self.shared.gates.clone(), ticket);
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        let content_type = content_type.unwrap_or_else(|| json(provider));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if provider == Provider::OpenAi {
+            let id = format!("req_simulator{:08}", self.shared.answers.load(Ordering::Relaxed));
+            headers.extend(HeaderValue::from_str(&id).ok().map(|id| (X_REQUEST_ID, id)));
+            headers.insert("openai-version", HeaderValue::from_static("2020-10-01"));
+            headers.insert("openai-processing-ms", HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// A request that passed all checks.
+enum Checked {
+    Models,
+    Chat { faults: Box<Faults>, prompt: Box<Prompt> },
+}
+
+fn json(provider: Provider) -> &'static str {
+    match provider {
+        Provider::OpenAi | Provider::DeepSeek => "application/json",
+        Provider::Gemini => "application/json; charset=UTF-8",
+    }
+}
+
+fn event_stream(provider: Provider) -> &'static str {
+    match provider {
+        Provider::OpenAi | Provider::DeepSeek => "text/event-stream; charset=utf-8",
+        Provider::Gemini => "text/event-stream",
+    }
+}
+
+/// The record of a request before it is understood.
+fn unrecorded(parts: &Parts) -> RecordedRequest {
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    RecordedRequest {
+        provider: None,
+        model: String::new(),
+        method: parts.method.to_string(),
+        path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        headers: parts.headers.iter().map(header).collect(),
+        body: Value::Null,
+        credential: None,
+        leaks: Vec::new(),
+        version: format!("{:?}", parts.version),
+        received: SystemTime::now(),
+        received_at: Instant::now(),
+        status: None,
+        chunks: Vec::new(),
+        outcome: Outcome::InProgress,
+    }
+}
