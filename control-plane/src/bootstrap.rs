@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use ai_warp_core::plugin::CONTROL_PLANE_CLUSTER;
+use serde_json::{Value, json};
+
 use crate::host_port::HostPort;
 
 /// What a bootstrap depends on.
@@ -13,13 +16,147 @@ pub struct BootstrapOptions {
     pub admin: HostPort,
     /// Port of the gateway's listener, where it differs from the configuration's.
     pub port: Option<u16>,
-    /// Path of the filter as this Envoy sees it, where it differs from the control plane's.
+    /// Path of the filter as this Envoy sees it; without one it gets the code from the control plane.
     pub filter: Option<PathBuf>,
     /// Name of this gateway in the fleet.
     pub node_id: String,
 }
 
+/// Connections a gateway accepts before it refuses more, so that file descriptors and memory stay bounded.
+const MAX_CONNECTIONS: u32 = 50_000;
+
 /// Writes the bootstrap as YAML.
-pub fn render(_options: &BootstrapOptions) -> String {
-    String::new()
+pub fn render(options: &BootstrapOptions) -> String {
+    let bootstrap = json!({
+        "node": node(options),
+        "admin": {"address": socket(&options.admin)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": true,
+                "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE_CLUSTER}}],
+            },
+            "cds_config": {"ads": {}, "resource_api_version": "V3"},
+            "lds_config": {"ads": {}, "resource_api_version": "V3"},
+        },
+        "static_resources": {"clusters": [control_plane_cluster(options)]},
+        "overload_manager": {
+            "resource_monitors": [{
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": MAX_CONNECTIONS,
+                },
+            }],
+        },
+    });
+    let mut yaml = String::from(
+        "# An Envoy that gets all it serves from the control plane of AI Warp. Written by `ai-warp bootstrap`.\n",
+    );
+    write_yaml(&mut yaml, &bootstrap, 0);
+    yaml
+}
+
+fn node(options: &BootstrapOptions) -> Value {
+    let mut traits = serde_json::Map::new();
+    if let Some(port) = options.port {
+        traits.insert("port".to_owned(), port.into());
+    }
+    if let Some(filter) = &options.filter {
+        traits.insert("filter".to_owned(), filter.to_string_lossy().into());
+    }
+    let mut node = json!({"id": options.node_id, "cluster": "ai-warp"});
+    if let (false, Some(node)) = (traits.is_empty(), node.as_object_mut()) {
+        node.insert("metadata".to_owned(), json!({"ai_warp": traits}));
+    }
+    node
+}
+
+fn socket(address: &HostPort) -> Value {
+    json!({"socket_address": {"address": address.host, "port_value": address.port}})
+}
+
+/// xDS and sync share one cluster and, HTTP/2 being what it is, one connection a worker.
+fn control_plane_cluster(options: &BootstrapOptions) -> Value {
+    let is_address = options.control_plane.host.parse::<std::net::IpAddr>().is_ok();
+    json!({
+        "name": CONTROL_PLANE_CLUSTER,
+        "type": if is_address { "STATIC" } else { "STRICT_DNS" },
+        "connect_timeout": "1s",
+        "dns_lookup_family": "V4_PREFERRED",
+        "load_assignment": {
+            "cluster_name": CONTROL_PLANE_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(&options.control_plane)}}]}],
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {
+                    "http2_protocol_options": {
+                        "connection_keepalive": {"interval": "10s", "timeout": "5s"},
+                    },
+                },
+            },
+        },
+    })
+}
+
+/// YAML of plain JSON values: block style for what has members, JSON for the rest, which YAML includes.
+fn write_yaml(out: &mut String, value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let key = if key.starts_with('@') { format!("'{key}'") } else { key.clone() };
+                write_member(out, &format!("{indent}{key}:"), value, depth + 1);
+            }
+        }
+        Value::Array(list) => {
+            for value in list {
+                write_member(out, &format!("{indent}-"), value, depth + 1);
+            }
+        }
+        scalar => {
+            out.push_str(&format!("{indent}{scalar}\n"));
+        }
+    }
+}
+
+fn write_member(out: &mut String, lead: &str, value: &Value, depth: usize) {
+    let has_members = match value {
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => false,
+    };
+    if has_members {
+        out.push_str(lead);
+        out.push('\n');
+        write_yaml(out, value, depth);
+    } else {
+        out.push_str(&format!("{lead} {value}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_what_envoy_dir_holds_for_compose() {
+        let rendered = render(&BootstrapOptions {
+            control_plane: HostPort { host: "control-plane".into(), port: 18_001 },
+            admin: HostPort { host: "0.0.0.0".into(), port: 9901 },
+            port: None,
+            filter: Some("/filter/filter.wasm".into()),
+            node_id: "ai-warp-gateway".into(),
+        });
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../envoy/bootstrap.yaml");
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(
+            rendered, kept,
+            "envoy/bootstrap.yaml is out of date; write it again with `cargo run -p ai-warp -- bootstrap \
+             --control-plane control-plane:18001 --admin 0.0.0.0:9901 --filter /filter/filter.wasm --node-id ai-warp-gateway`"
+        );
+    }
 }

@@ -17,7 +17,9 @@ impl std::str::FromStr for HostPort {
         let port = port.parse().map_err(|_| "the port must be 0 to 65535".to_owned())?;
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         match bare {
-            Some(host) if host.parse::<std::net::Ipv6Addr>().is_ok() => Ok(Self { host: host.to_owned(), port }),
+            Some(host) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
+                Ok(Self { host: host.to_owned(), port })
+            }
             None if !host.is_empty() && !host.contains([':', '/', '[', ']']) => {
                 Ok(Self { host: host.to_owned(), port })
             }

@@ -74,13 +74,13 @@ impl StreamReader {
     ///
     /// # Errors
     /// As [`read`](Self::read); [`FailureKind::Cut`] where the model never said why it stopped.
-    pub fn finish(mut self, mut on_text: impl FnMut(&str)) -> Result<Answer, Failure> {
-        let Self { dialect, decoder, so_far } = &mut self;
+    pub fn finish(&mut self, mut on_text: impl FnMut(&str)) -> Result<Answer, Failure> {
+        let Self { dialect, decoder, so_far } = self;
         decoder.finish(|event| so_far.take(*dialect, event, &mut on_text))?;
-        let Some(finish) = self.so_far.finish else {
+        let Some(finish) = so_far.finish else {
             return Err(Failure::new(FailureKind::Cut, "broke off its answer"));
         };
-        judge(Answer { text: self.so_far.text, finish, usage: self.so_far.usage })
+        judge(Answer { text: std::mem::take(&mut so_far.text), finish, usage: so_far.usage })
     }
 }
 

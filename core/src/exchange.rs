@@ -59,6 +59,8 @@ enum Phase {
 pub struct Attempt {
     /// How to read the answer.
     pub dialect: &'static dyn Dialect,
+    /// `:scheme`.
+    pub scheme: &'static str,
     /// `:authority`.
     pub authority: String,
     /// `:path`.
@@ -207,7 +209,14 @@ impl Exchange {
         self.attempts += 1;
         self.phase = Phase::Trying { started_ms: now_ms, answered: false };
         let next_cluster = self.plan.following().and_then(|position| self.route_to(position));
-        Ok(Attempt { dialect, authority: provider.base_url.authority(), path, body, next_cluster })
+        Ok(Attempt {
+            dialect,
+            scheme: if provider.base_url.tls { "https" } else { "http" },
+            authority: provider.base_url.authority(),
+            path,
+            body,
+            next_cluster,
+        })
     }
 
     /// Settles an attempt of which nothing more will be heard.

@@ -6,11 +6,13 @@
 pub mod answer;
 pub mod api;
 pub mod chat;
+pub mod commit;
 pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod exchange;
 pub mod failure;
 pub mod plan;
+pub mod plugin;
 pub mod sse;
 pub mod sync;

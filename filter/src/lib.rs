@@ -1,1 +1,25 @@
-//! filter
+//! The filter as Envoy loads it: one module, two roles.
+//!
+//! As `gateway` it is an HTTP filter of the listener; as `attempt` it is an upstream HTTP filter of every provider
+//! cluster. Both run in one VM on each worker thread, so that an attempt finds the exchange of its request in a
+//! `thread_local` map ([`exchanges`]). What is decided is decided in `ai-warp-core`; here are only the callbacks and
+//! hostcalls ([`host`]) around it.
+
+mod attempt;
+mod exchanges;
+mod gateway;
+mod host;
+mod metrics;
+mod plugin;
+mod sync;
+
+use proxy_wasm::types::LogLevel;
+
+mod entry {
+    proxy_wasm::main! {{ super::start() }}
+}
+
+fn start() {
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|context_id| Box::new(plugin::Plugin::new(context_id)));
+}

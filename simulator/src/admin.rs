@@ -25,7 +25,10 @@ pub(crate) fn answer(shared: &Shared, method: &Method, path: &str) -> (StatusCod
                 shared.gates.open(&model);
                 (StatusCode::NO_CONTENT, String::new())
             }
-            None => (StatusCode::BAD_REQUEST, json!({ "error": "the model is not percent-encoded UTF-8" }).to_string()),
+            None => (
+                StatusCode::BAD_REQUEST,
+                json!({ "error": "the model is not percent-encoded UTF-8" }).to_string(),
+            ),
         },
         _ => (StatusCode::NOT_FOUND, json!({ "error": "no such endpoint of the simulator" }).to_string()),
     }

@@ -136,7 +136,9 @@ fn echo(provider: Provider, prompt: &Prompt) -> String {
     let system = prompt.system.as_deref().unwrap_or("-");
     let temperature = prompt.temperature.as_deref().unwrap_or("-");
     let max = prompt.max_tokens.map_or("-".to_owned(), |max| max.to_string());
-    format!("{provider}/{model}: {text} [system={system}] [history={history}] [temperature={temperature}] [max={max}]")
+    format!(
+        "{provider}/{model}: {text} [system={system}] [history={history}] [temperature={temperature}] [max={max}]"
+    )
 }
 
 /// One chunk per word; all but the first start with the space before it, as model tokens do.

@@ -288,7 +288,8 @@ mod tests {
 
     #[test]
     fn flags_are_read_in_order_and_the_header_comes_last() {
-        let faults = Faults::parse("gpt~status=503~delay=200~chunk-delay=10", Some("status=429; gate")).unwrap();
+        let faults =
+            Faults::parse("gpt~status=503~delay=200~chunk-delay=10", Some("status=429; gate")).unwrap();
         let expected = Faults {
             refuse: Some(Refuse::Status(429)),
             delay: Some(Duration::from_millis(200)),

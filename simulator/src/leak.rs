@@ -54,7 +54,10 @@ mod tests {
         assert_eq!(leaks(Provider::DeepSeek, &["x-goog-api-key"]), ["x-goog-api-key"]);
         assert_eq!(leaks(Provider::OpenAi, &["cookie", "x-envoy-original-path"]).len(), 2);
         assert_eq!(leaks(Provider::OpenAi, &["x-ai-warp-session"]), ["x-ai-warp-session"]);
-        assert_eq!(leaks(Provider::OpenAi, &["authorization", "authorization"]), ["authorization (repeated)"]);
+        assert_eq!(
+            leaks(Provider::OpenAi, &["authorization", "authorization"]),
+            ["authorization (repeated)"]
+        );
         assert_eq!(find(Some(Provider::Gemini), &HeaderMap::new(), Some("alt=sse&key=k")), ["query: key"]);
     }
 }

@@ -66,6 +66,7 @@ mod provider;
 mod record;
 mod route;
 mod server;
+mod split;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -83,8 +84,8 @@ use tokio::task::JoinHandle;
 
 pub use crate::fault::{ALIASES, FaultError};
 pub use crate::provider::{Provider, UnknownProvider};
-pub use crate::record::{Outcome, RECORDED_REQUESTS_MAX, RecordedRequest, WaitError};
 use crate::record::Recorder;
+pub use crate::record::{Outcome, RECORDED_REQUESTS_MAX, RecordedRequest, WaitError};
 use crate::route::Shared;
 
 /// The credential every provider accepts unless the options name others.
@@ -152,7 +153,8 @@ impl Simulator {
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
         let tls = tls.map(|tls| server::tls_acceptor(&tls.certificate, &tls.key)).transpose()?;
-        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr().context("the listener has no address")?;
         let shared = Arc::new(Shared::new(Recorder::new(record), keys));
         let task = tokio::spawn(server::serve(listener, tls, Arc::clone(&shared)));

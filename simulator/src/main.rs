@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// Prints one line when it is ready, {"address":"HOST:PORT"}, and stops on SIGTERM or SIGINT. Providers are at
 /// /openai/v1, /deepseek and /gemini/v1beta. Faults are asked for by the model name: "down", or "any~status=503~delay=200".
+/// TOKIO_WORKER_THREADS limits the threads used.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -57,13 +58,7 @@ fn options(arguments: Arguments) -> Options {
         keys.entry(provider).or_default().push(key);
     }
     let tls = arguments.tls_cert.zip(arguments.tls_key).map(|(certificate, key)| Tls { certificate, key });
-    Options {
-        listen: arguments.listen,
-        api_key: arguments.api_key,
-        keys,
-        record: !arguments.no_record,
-        tls,
-    }
+    Options { listen: arguments.listen, api_key: arguments.api_key, keys, record: !arguments.no_record, tls }
 }
 
 fn provider_key(argument: &str) -> Result<(Provider, String), String> {

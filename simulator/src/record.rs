@@ -95,7 +95,9 @@ impl RecordedRequest {
 
 /// A condition that did not come true in time.
 #[derive(Debug, thiserror::Error)]
-#[error("the condition did not hold within {deadline:?}; the simulator has seen {seen} request(s): {summary}")]
+#[error(
+    "the condition did not hold within {deadline:?}; the simulator has seen {seen} request(s): {summary}"
+)]
 pub struct WaitError {
     /// How long was waited.
     pub deadline: Duration,

@@ -35,6 +35,7 @@ const X_SIMULATOR: &str = "x-simulator";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all connections of a simulator share.
+#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) gates: Gates,
@@ -47,13 +48,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(recorder: Recorder, keys: HashMap<Provider, Vec<String>>) -> Shared {
-        Shared {
-            recorder,
-            gates: Gates::new(),
-            keys,
-            counters: Mutex::default(),
-            answers: AtomicU64::new(0),
-        }
+        Shared { recorder, gates: Gates::new(), keys, counters: Mutex::default(), answers: AtomicU64::new(0) }
     }
 
     /// Forgets requests, counts and opened gates.
@@ -276,7 +271,8 @@ impl<'a> Call<'a> {
         if self.endpoint == Endpoint::Models {
             return Ok(Checked::Models);
         }
-        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
+        let content_type =
+            self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/json") {
             return Err(misuse(&Misuse::ContentType(content_type)));
@@ -286,8 +282,8 @@ impl<'a> Call<'a> {
         }
         let body = self.body.as_ref().map_err(|error| misuse(&Misuse::Json(&error.to_string())))?;
         let flags = self.headers.get(X_SIMULATOR).and_then(|value| value.to_str().ok());
-        let faults = Faults::parse(self.model(), flags)
-            .map_err(|error| misuse(&Misuse::Fault(&error.to_string())))?;
+        let faults =
+            Faults::parse(self.model(), flags).map_err(|error| misuse(&Misuse::Fault(&error.to_string())))?;
         let path_call = match &self.endpoint {
             Endpoint::Generate { model, stream, .. } => Some((model.as_str(), *stream)),
             _ => None,
@@ -339,7 +335,8 @@ impl<'a> Call<'a> {
 
     fn refused(&self, refusal: &Refusal, outcome: Outcome, ticket: Ticket) -> Response<Body> {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = self.respond(status, None, Script::plain(refusal.body.to_string(), outcome), ticket);
+        let mut response =
+            self.respond(status, None, Script::plain(refusal.body.to_string(), outcome), ticket);
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let allowed = if self.endpoint == Endpoint::Models { "GET" } else { "POST" };
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

@@ -27,6 +27,8 @@ use crate::route::{self, Shared};
 
 /// Waited after `accept` failed, typically because there are no file descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
+/// Streams at once on one HTTP/2 connection: a gateway may put a whole load test on one.
+const HTTP2_STREAMS_MAX: u32 = 1_000;
 
 /// Serves until it is cancelled.
 pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
@@ -82,8 +84,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| route::answer(Arc::clone(&shared), Arc::clone(&reset), request));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(HTTP2_STREAMS_MAX);
     // An error here is a broken or deliberately broken connection.
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// A TCP stream that can be told to end with a reset instead of an orderly close.

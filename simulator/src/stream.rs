@@ -7,21 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::fault::{Break, Faults, LineEnd, Split};
+use crate::fault::{Break, Faults, LineEnd};
 use crate::record::Outcome;
+use crate::split::split;
 use crate::wire::Events;
 
 /// Waited before a connection is closed on purpose, so that what was written before has left. HTTP/2 would otherwise
 /// drop frames that are still queued for a stream that is reset.
 const ABORT_PAUSE: Duration = Duration::from_millis(5);
-/// Waited between split pieces, so that they are read one by one.
-const SPLIT_PAUSE: Duration = Duration::from_millis(1);
-/// Pieces that get a pause; further ones are only flushed, or a long answer in single bytes would take minutes.
-const SPLIT_PAUSES_MAX: usize = 300;
-/// Pieces of `split-random` have 1 to this many bytes.
-const SPLIT_RANDOM_MAX: u64 = 40;
 /// Blank lines DeepSeek sends before a whole answer that takes long.
 const KEEP_ALIVE_LINES: usize = 3;
+/// Waited after each of them, so that they leave one by one.
+const KEEP_ALIVE_PAUSE: Duration = Duration::from_millis(1);
 
 /// One thing to do with the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +61,8 @@ impl Script {
     pub(crate) fn plain(text: String, outcome: Outcome) -> Script {
         let bytes = Bytes::from(text);
         let length = Some(bytes.len() as u64);
-        let steps = if bytes.is_empty() { Vec::new() } else { vec![Step::Write { bytes, chunks: 1 }] };
+        let chunks = usize::from(outcome == Outcome::Answered);
+        let steps = if bytes.is_empty() { Vec::new() } else { vec![Step::Write { bytes, chunks }] };
         Script { steps, length, outcome }
     }
 
@@ -74,7 +72,7 @@ impl Script {
         let Some(broken) = faults.broken else {
             let mut script = Script::plain(text, Outcome::Answered);
             if faults.keep_alive && blank_lines {
-                let line = [write("\n".to_owned(), 0), Step::Flush, Step::Pause(SPLIT_PAUSE)];
+                let line = [write("\n".to_owned(), 0), Step::Flush, Step::Pause(KEEP_ALIVE_PAUSE)];
                 let lines = std::iter::repeat_n(line, KEEP_ALIVE_LINES).flatten();
                 script.steps.splice(0..0, lines);
                 script.length = None;
@@ -134,11 +132,10 @@ impl<'a> Writer<'a> {
             Some(Break::Cut(n) | Break::Stall(n) | Break::EarlyEnd(n)) => Some(n),
             Some(Break::Malformed(n) | Break::ErrorEvent(n)) => Some(n),
         };
-        let head_is_sent = match self.faults.broken {
-            Some(Break::CutHeaders | Break::StallHeaders) => false,
-            Some(Break::Malformed(0) | Break::ErrorEvent(0)) => false,
-            _ => true,
-        };
+        let head_is_sent = !matches!(
+            self.faults.broken,
+            Some(Break::CutHeaders | Break::StallHeaders | Break::Malformed(0) | Break::ErrorEvent(0))
+        );
         if head_is_sent {
             head.iter().for_each(|event| self.event(event, 0));
         }
@@ -232,86 +229,6 @@ fn malformed(text: &str) -> String {
     format!("{{{text}")
 }
 
-/// Cuts what is written into pieces, across events, up to the next wait.
-fn split(steps: Vec<Step>, how: Option<Split>) -> Vec<Step> {
-    let Some(how) = how else { return steps };
-    let mut sizes = Sizes::new(how);
-    let mut run = Run::default();
-    let mut pieces = Vec::new();
-    for step in steps {
-        match step {
-            Step::Write { bytes, chunks } => run.push(&bytes, chunks),
-            Step::Flush => {}
-            wait => {
-                run.cut(&mut sizes, &mut pieces);
-                pieces.push(wait);
-            }
-        }
-    }
-    run.cut(&mut sizes, &mut pieces);
-    pieces
-}
-
-/// Bytes written without a wait between them, with the offsets at which content chunks end.
-#[derive(Default)]
-struct Run {
-    bytes: Vec<u8>,
-    chunk_ends: Vec<usize>,
-}
-
-impl Run {
-    fn push(&mut self, bytes: &[u8], chunks: usize) {
-        self.bytes.extend_from_slice(bytes);
-        self.chunk_ends.extend(std::iter::repeat_n(self.bytes.len(), chunks));
-    }
-
-    fn cut(&mut self, sizes: &mut Sizes, pieces: &mut Vec<Step>) {
-        let mut rest = Bytes::from(std::mem::take(&mut self.bytes));
-        let mut ends = std::mem::take(&mut self.chunk_ends).into_iter().peekable();
-        let mut offset = 0;
-        while !rest.is_empty() {
-            let piece = rest.split_to(sizes.next().min(rest.len()));
-            offset += piece.len();
-            let mut chunks = 0;
-            while ends.next_if(|end| *end <= offset).is_some() {
-                chunks += 1;
-            }
-            pieces.extend([Step::Write { bytes: piece, chunks }, Step::Flush]);
-            if !rest.is_empty() && sizes.count <= SPLIT_PAUSES_MAX {
-                pieces.push(Step::Pause(SPLIT_PAUSE));
-            }
-        }
-    }
-}
-
-/// The sizes of pieces, the same on every run.
-struct Sizes {
-    how: Split,
-    state: u64,
-    count: usize,
-}
-
-impl Sizes {
-    fn new(how: Split) -> Sizes {
-        let seed = if let Split::Random(seed) = how { seed } else { 0 };
-        // Xorshift must not start at zero; the constant also spreads small seeds.
-        Sizes { how, state: seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, count: 0 }
-    }
-
-    fn next(&mut self) -> usize {
-        self.count += 1;
-        match self.how {
-            Split::Every(size) => size,
-            Split::Random(_) => {
-                self.state ^= self.state << 13;
-                self.state ^= self.state >> 7;
-                self.state ^= self.state << 17;
-                usize::try_from(self.state % SPLIT_RANDOM_MAX + 1).unwrap_or(1)
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,7 +265,10 @@ mod tests {
     #[test]
     fn framing_follows_the_flags() {
         let table = [
-            ("", "data: {h}\n\ndata: {1}\n\ndata: {2}\n\ndata: {3}\n\ndata: {4}\n\ndata: {t}\n\ndata: [DONE]\n\n"),
+            (
+                "",
+                "data: {h}\n\ndata: {1}\n\ndata: {2}\n\ndata: {3}\n\ndata: {4}\n\ndata: {t}\n\ndata: [DONE]\n\n",
+            ),
             ("early-end=1", "data: {h}\n\ndata: {1}\n\n"),
             ("early-end=0;crlf", "data: {h}\r\n\r\n"),
             ("early-end=0;cr", "data: {h}\r\r"),
@@ -368,7 +288,10 @@ mod tests {
             assert_eq!(wire(&script(LF, flags)), expected, "{flags}");
         }
         let malformed = wire(&script(LF, "malformed=1;no-done"));
-        assert!(malformed.starts_with("data: {h}\n\ndata: {1}\n\ndata: {{2}\n\ndata: {2}\n\n"), "{malformed}");
+        assert!(
+            malformed.starts_with("data: {h}\n\ndata: {1}\n\ndata: {{2}\n\ndata: {2}\n\n"),
+            "{malformed}"
+        );
         assert!(malformed.ends_with("data: {t}\n\n"), "{malformed}");
     }
 
@@ -386,7 +309,9 @@ mod tests {
             let sizes: Vec<usize> = script
                 .steps
                 .iter()
-                .filter_map(|step| if let Step::Write { bytes, .. } = step { Some(bytes.len()) } else { None })
+                .filter_map(
+                    |step| if let Step::Write { bytes, .. } = step { Some(bytes.len()) } else { None },
+                )
                 .collect();
             let chunks: usize = script
                 .steps

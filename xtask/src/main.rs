@@ -7,6 +7,7 @@
 mod artifacts;
 mod bench;
 mod down;
+mod ports;
 mod probe;
 mod process;
 mod settings;

@@ -3,7 +3,6 @@
 //! "Ready" is measured where the user stands: not a health endpoint but a real prompt through each Envoy, so that a
 //! printed address is one that works. Without a configuration, or without a key in it, the providers are the simulator.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::artifacts::{Artifacts, Profile};
+use crate::ports;
 use crate::probe::{self, Answer};
 use crate::process;
 use crate::settings::{self, Settings};
@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 /// The listener's name in the configuration the control plane sends.
 const LISTENER: &str = "gateway";
-const LOOPBACK: &str = "127.0.0.1";
+pub(crate) const LOOPBACK: &str = "127.0.0.1";
 /// Enough to show that workers share nothing they should not, and few enough for several Envoys on a laptop.
 const ENVOY_WORKERS: &str = "2";
 /// How long a process may take to bind its ports.
@@ -156,42 +156,9 @@ fn plan(workspace: &Workspace, args: &Args, config: Option<PathBuf>) -> Result<P
         }
         !args.demo && settings.has_key()
     });
-    check_ports(&settings, args.envoys)?;
+    ports::check(&settings, args.envoys)?;
     let envoy = tools.envoy()?.clone();
     Ok(Plan { settings, config, environment, artifacts, envoy, envoys: args.envoys })
-}
-
-/// Binds every port that will be needed, all at once, and lets them go again. Better here, with a name, than as a
-/// listener that Envoy silently does not have.
-fn check_ports(settings: &Settings, envoys: u16) -> Result<()> {
-    let (server, control_plane) = (&settings.server, &settings.control_plane);
-    let mut wanted = vec![
-        ("controlPlane.port".to_owned(), control_plane.hostname.as_str(), control_plane.port),
-        ("controlPlane.xdsPort".to_owned(), control_plane.hostname.as_str(), control_plane.xds_port),
-    ];
-    for index in 0..envoys {
-        let shown = |key: &str| if index == 0 { key.to_owned() } else { format!("{key} + {index}") };
-        wanted.push((shown("server.port"), server.hostname.as_str(), counted(server.port, index)?));
-        wanted.push((shown("server.adminPort"), LOOPBACK, counted(server.admin_port, index)?));
-    }
-    let mut held = Vec::new();
-    for (key, host, port) in wanted {
-        let listener = TcpListener::bind((host, port)).with_context(|| {
-            format!(
-                "{host}:{port} ({key}) cannot be had; stop what listens there, or change the configuration"
-            )
-        })?;
-        held.push(listener);
-    }
-    Ok(())
-}
-
-/// `port + index`; 0, "any free port", stays 0.
-fn counted(port: u16, index: u16) -> Result<u16> {
-    if port == 0 {
-        return Ok(0);
-    }
-    port.checked_add(index).with_context(|| format!("no port {port} + {index}: there are only 65535"))
 }
 
 fn bring_up(stack: &mut Stack, plan: &Plan) -> Result<Addresses> {
@@ -271,11 +238,11 @@ fn start_envoy(stack: &mut Stack, plan: &Plan, xds: &str, index: u16) -> Result<
     let server = &plan.settings.server;
     let mut bootstrap = Command::new(&plan.artifacts.control_plane);
     bootstrap.args(["bootstrap", "--control-plane", xds]);
-    bootstrap.arg("--admin").arg(format!("{LOOPBACK}:{}", counted(server.admin_port, index)?));
+    bootstrap.arg("--admin").arg(format!("{LOOPBACK}:{}", ports::counted(server.admin_port, index)?));
     bootstrap.arg("--node-id").arg(format!("ai-warp-{}", index + 1));
     bootstrap.arg("--filter").arg(absolute(&plan.artifacts.filter)?);
     if index > 0 && server.port != 0 {
-        bootstrap.arg("--port").arg(counted(server.port, index)?.to_string());
+        bootstrap.arg("--port").arg(ports::counted(server.port, index)?.to_string());
     }
     let file = stack.file(&format!("envoy-{}.yaml", index + 1));
     std::fs::write(&file, process::capture(&mut bootstrap)?)
@@ -399,24 +366,5 @@ mod tests {
         assert_eq!(listener_address("{}"), None);
         assert_eq!(dialable("[::]:80"), "127.0.0.1:80");
         assert_eq!(dialable("[::1]:80"), "[::1]:80");
-    }
-
-    #[test]
-    fn ports_count_up_but_an_ephemeral_one_stays() {
-        assert_eq!(counted(3042, 2).unwrap(), 3044);
-        assert_eq!(counted(0, 2).unwrap(), 0);
-        assert!(counted(65535, 1).is_err());
-    }
-
-    #[test]
-    fn a_taken_port_is_named_by_its_configuration_key() {
-        let taken = TcpListener::bind((LOOPBACK, 0)).unwrap();
-        let mut settings = Settings::demo();
-        settings.control_plane.port = 0;
-        settings.control_plane.xds_port = 0;
-        settings.server.port = 0;
-        settings.server.admin_port = taken.local_addr().unwrap().port();
-        let error = check_ports(&settings, 1).unwrap_err().to_string();
-        assert!(error.contains("server.adminPort"), "{error}");
     }
 }

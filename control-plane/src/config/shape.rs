@@ -34,9 +34,16 @@ pub(super) fn read(tree: &Tree) -> (Option<Config>, Vec<ConfigProblem>) {
             Complaint::Missing(field) => join(path, field),
             _ => shown(path),
         };
-        let line = tree.line(&at);
+        let problem = match secret_place(&at) {
+            Some(place) => ConfigProblem {
+                path: place.to_owned(),
+                text: "must be \"${NAME}\", {env: NAME} or {file: PATH} (quote a literal value)".to_owned(),
+                line: tree.line(place),
+            },
+            None => ConfigProblem { text: complaint.text(), line: tree.line(&at), path: at },
+        };
         let removed = matches!(complaint, Complaint::UnknownKey { .. }) && remove(&mut value, path);
-        problems.push(ConfigProblem { text: complaint.text(&at), path: at, line });
+        problems.push(problem);
         if !removed || problems.len() >= MAX_UNKNOWN_KEYS {
             return (None, problems);
         }
@@ -68,10 +75,7 @@ impl<'a> Complaint<'a> {
         }
     }
 
-    fn text(&self, path: &str) -> String {
-        if !matches!(self, Self::UnknownKey { .. } if !is_secret(parent(path))) && is_secret(path) {
-            return "must be \"${NAME}\", {env: NAME} or {file: PATH} (quote a literal value)".to_owned();
-        }
+    fn text(&self) -> String {
         match self {
             Self::UnknownKey { key, expected } => match nearest(key, expected) {
                 Some(near) => format!("unknown key, did you mean \"{near}\"?"),
@@ -83,9 +87,14 @@ impl<'a> Complaint<'a> {
                 None => format!("there is no \"{variant}\"; one of {}", expected.join(", ")),
             },
             Self::Missing(_) => "is missing".to_owned(),
-            Self::Other(message) => match message.strip_prefix("invalid type: null, ") {
-                Some(expected) => format!("has no value, {expected}"),
-                None => (*message).to_owned(),
+            Self::Other(message) => match message.strip_prefix("invalid type: ") {
+                Some(rest) if rest.starts_with("null, ") => rest.replacen("null, ", "has no value, ", 1),
+                // The text itself is left out: it may be a key in the wrong place.
+                Some(rest) if rest.starts_with("string ") => match rest.rsplit_once("\", ") {
+                    Some((_, expected)) => format!("is a string, {expected}"),
+                    None => "must be no string".to_owned(),
+                },
+                _ => (*message).to_owned(),
             },
         }
     }
@@ -102,12 +111,14 @@ fn nearest<'a>(typo: &str, candidates: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-fn is_secret(path: &str) -> bool {
-    path.split(['.', '[']).any(|segment| SECRET_KEYS.contains(&segment))
-}
-
-fn parent(path: &str) -> &str {
-    path.rfind(['.', '[']).and_then(|end| path.get(..end)).unwrap_or("")
+/// The part of `path` up to a key whose value is a secret.
+fn secret_place(path: &str) -> Option<&str> {
+    SECRET_KEYS.iter().find_map(|key| {
+        let start = path.find(&format!(".{key}"))?;
+        let end = start + 1 + key.len();
+        let ends_there = matches!(path.as_bytes().get(end), None | Some(b'.' | b'['));
+        path.get(..end).filter(|_| ends_there)
+    })
 }
 
 /// The path as people write it; empty for the root.
@@ -174,10 +185,14 @@ mod tests {
     #[test]
     fn turns_serdes_words_into_sentences() {
         for (extra, expected) in [
-            ("storage: {type: memry}", "storage.type: there is no \"memry\", did you mean \"memory\"? (line 4)"),
+            (
+                "storage: {type: memry}",
+                "storage.type: there is no \"memry\", did you mean \"memory\"? (line 4)",
+            ),
             ("storage: {type: s3}", "storage.type: there is no \"s3\"; one of none, memory, valkey (line 4)"),
             ("server: {port: 70000}", "server.port: invalid value: integer `70000`, expected u16 (line 4)"),
             ("limits:", "limits: has no value, expected struct LimitsConfig (line 4)"),
+            ("storage: sk-1", "storage: is a string, expected struct StorageConfig (line 4)"),
             ("limits: {rate: {max: 1}}", "limits.rate.timeWindow: is missing (line 4)"),
         ] {
             assert_eq!(problems(&format!("{GOOD}{extra}\n")), [expected], "{extra}");

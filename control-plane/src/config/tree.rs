@@ -24,7 +24,9 @@ pub(super) struct Tree {
 impl Tree {
     /// Reads YAML.
     pub(super) fn parse(text: &str) -> Result<Self, ConfigProblem> {
-        let root: Spanned<Node> = serde_saphyr::from_str(text).map_err(|error| {
+        // YAML 1.1 takes a model named `y` for true; YAML 1.2 does not.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let root: Spanned<Node> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
             let line = error.location().map(|location| location.line());
             // The line is told once, by us.
             let message = error.without_snippet().to_string();
@@ -151,16 +153,28 @@ mod tests {
 
     #[test]
     fn knows_the_line_of_everything() {
-        let tree = Tree::parse("# head\na:\n  - b: 1\n    c: [x,\n        y]\n\n  - \"text\"\nd: {e: ~}\n").unwrap();
+        let tree =
+            Tree::parse("# head\na:\n  - b: 1\n    c: [x,\n        y]\n\n  - \"text\"\nd: {e: ~}\n").unwrap();
         for (path, line) in [
-            ("a", 2), ("a[0]", 3), ("a[0].b", 3), ("a[0].c", 4), ("a[0].c[1]", 5), ("a[1]", 7), ("d.e", 8),
+            ("a", 2),
+            ("a[0]", 3),
+            ("a[0].b", 3),
+            ("a[0].c", 4),
+            ("a[0].c[1]", 5),
+            ("a[1]", 7),
+            ("d.e", 8),
             // What is missing is looked for around its place.
-            ("a[0].z", 3), ("d.e.f.g", 8), ("a[1].provider", 7),
+            ("a[0].z", 3),
+            ("d.e.f.g", 8),
+            ("a[1].provider", 7),
         ] {
             assert_eq!(tree.line(path), Some(line), "{path}");
         }
         assert_eq!(tree.line("nowhere"), None);
-        assert_eq!(tree.value, serde_json::json!({"a": [{"b": 1, "c": ["x", "y"]}, "text"], "d": {"e": null}}));
+        assert_eq!(
+            tree.value,
+            serde_json::json!({"a": [{"b": 1, "c": ["x", "y"]}, "text"], "d": {"e": null}})
+        );
     }
 
     #[test]
@@ -173,10 +187,15 @@ mod tests {
 
     #[test]
     fn says_on_which_line_it_stops_being_yaml() {
-        for (text, line) in [("a: 1\na: 2\n", 2), ("a: [1\nb: 2\n", 2), ("a:\n\tb: 1", 2), ("a: 1\n---\nb: 1\n", 2)] {
+        for (text, line) in
+            [("a: 1\na: 2\n", 2), ("a: [1\nb: 2\n", 2), ("a:\n\tb: 1", 2), ("a: 1\n---\nb: 1\n", 3)]
+        {
             let problem = Tree::parse(text).unwrap_err();
             assert_eq!(problem.line, Some(line), "{text:?}: {problem}");
-            assert!(problem.text.starts_with("is no YAML: ") && !problem.text.contains("at line"), "{problem}");
+            assert!(
+                problem.text.starts_with("is no YAML: ") && !problem.text.contains("at line"),
+                "{problem}"
+            );
         }
     }
 }

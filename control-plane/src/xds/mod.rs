@@ -1,11 +1,27 @@
 //! xDS: what the gateways are told, and what they said to it.
+//!
+//! One aggregated stream (ADS) per Envoy. [`resources`] says what an Envoy is told, [`push`] in which order,
+//! [`ads`] speaks the protocol, [`fleet`] remembers what each Envoy accepted.
+
+mod ads;
+mod fleet;
+mod push;
+pub mod resources;
+mod retired;
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use tokio::sync::watch;
+use tonic::service::Routes;
 
 use crate::config::Loaded;
 use crate::filter_code::FilterCode;
+
+pub use fleet::Fleet;
 
 /// What the xDS server serves from.
 #[derive(Debug, Clone)]
@@ -18,18 +34,11 @@ pub struct XdsState {
     pub fleet: Arc<Fleet>,
 }
 
-/// The connected gateways and what each accepted.
-#[derive(Debug, Default)]
-pub struct Fleet {}
-
-impl Fleet {
-    /// The fleet as shown at `/status`.
-    pub fn snapshot(&self) -> serde_json::Value {
-        serde_json::json!([])
-    }
-}
-
-/// The xDS services.
-pub fn router(_state: XdsState) -> axum::Router {
-    axum::Router::new()
+/// The xDS services, and the filter's code for gateways that do not share a disk with the control plane.
+pub fn router(state: XdsState) -> Router {
+    let bytes = state.filter.bytes.clone();
+    let code = move || async move { ([(CONTENT_TYPE, "application/wasm")], bytes) };
+    let code_path = resources::code_path(&state.filter);
+    let service = AggregatedDiscoveryServiceServer::new(ads::Ads::new(state));
+    Routes::new(service).into_axum_router().route(&code_path, get(code))
 }

@@ -50,7 +50,7 @@ impl fmt::Display for TimeWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.millis();
         for (unit_millis, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-            if millis > 0 && millis % unit_millis == 0 {
+            if millis > 0 && millis.is_multiple_of(unit_millis) {
                 return write!(f, "{}{unit}", millis / unit_millis);
             }
         }

@@ -7,7 +7,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::openai::{Choice, Chunk, Delta, error, finish, prompt};
+use super::openai::{Choice, Chunk, Delta, error, finish};
+use super::openai_rules::prompt;
 use super::shape::{self, Kind, Misfit};
 use super::{Events, Misuse, Refusal, Stamp, text};
 use crate::answer::{Answer, Prompt, Usage};
@@ -136,8 +137,12 @@ pub(crate) fn misuse(misuse: &Misuse<'_>) -> Refusal {
         Misuse::Credential(Some(_)) => {
             (401, "Authentication Fails, your api key is invalid".to_owned(), "authentication_error")
         }
-        Misuse::Path { method, path } => (404, format!("Not Found: {method} {path}"), "invalid_request_error"),
-        Misuse::Method { method, .. } => (405, format!("Method Not Allowed: {method}"), "invalid_request_error"),
+        Misuse::Path { method, path } => {
+            (404, format!("Not Found: {method} {path}"), "invalid_request_error")
+        }
+        Misuse::Method { method, .. } => {
+            (405, format!("Method Not Allowed: {method}"), "invalid_request_error")
+        }
         Misuse::ContentType(sent) => {
             (400, format!("Expected a request with content type json, got {sent:?}"), "invalid_request_error")
         }
@@ -216,8 +221,11 @@ fn misfitting(misfit: Misfit<'_>, path: &str) -> Refusal {
 }
 
 fn check_message(message: &Value, path: &str) -> Result<(), Refusal> {
-    let Value::Object(fields) = message else { return Err(malformed(&format!("{path}: expected an object"))) };
-    shape::check(fields, MESSAGE_FIELDS, str::to_owned).map_err(|misfit| misfitting(misfit, &format!("{path}: ")))?;
+    let Value::Object(fields) = message else {
+        return Err(malformed(&format!("{path}: expected an object")));
+    };
+    shape::check(fields, MESSAGE_FIELDS, str::to_owned)
+        .map_err(|misfit| misfitting(misfit, &format!("{path}: ")))?;
     let role = fields.get("role").and_then(Value::as_str).unwrap_or_default();
     if !ROLES.contains(&role) {
         let known = ROLES.join("`, `");

@@ -5,7 +5,9 @@
 
 pub(crate) mod deepseek;
 pub(crate) mod gemini;
+mod gemini_rules;
 pub(crate) mod openai;
+mod openai_rules;
 mod shape;
 
 use serde::Serialize;
@@ -67,13 +69,17 @@ pub(crate) struct Stamp {
 
 /// Checks a request body by the provider's rules. `model` and `stream` come from the path where the provider keeps
 /// them there.
-pub(crate) fn read(provider: Provider, body: &Value, path_call: Option<(&str, bool)>) -> Result<Prompt, Refusal> {
+pub(crate) fn read(
+    provider: Provider,
+    body: &Value,
+    path_call: Option<(&str, bool)>,
+) -> Result<Prompt, Refusal> {
     match provider {
-        Provider::OpenAi => openai::read(body),
+        Provider::OpenAi => openai_rules::read(body),
         Provider::DeepSeek => deepseek::read(body),
         Provider::Gemini => {
             let (model, stream) = path_call.unwrap_or_default();
-            gemini::read(body, model, stream)
+            gemini_rules::read(body, model, stream)
         }
     }
 }

@@ -1,0 +1,340 @@
+//! Reading a configuration file: text, shape, meaning, secrets, in that order, and everything wrong told at once.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ai_warp_core::config::{Config, Gateway, Problem, Secret, SecretError, StorageType, compile};
+use sha2::{Digest, Sha256};
+
+use super::tree::Tree;
+use super::{ConfigError, ConfigProblem, SecretString, Secrets, dotenv, shape};
+
+/// Where environment variables come from: the process, or a test.
+pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Name of the file beside the configuration that stands in for variables the environment does not have.
+const DOTENV: &str = ".env";
+
+/// Characters of a configuration's version.
+const VERSION_DIGITS: usize = 12;
+
+/// A configuration that can be served.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// As written.
+    pub config: Config,
+    /// As meant.
+    pub gateway: Gateway,
+    /// The secrets it refers to.
+    pub secrets: Secrets,
+    /// Hash of the file and of the secrets: two loads differ exactly when this does.
+    pub version: String,
+    /// What is allowed and probably not wanted.
+    pub warnings: Vec<String>,
+    /// The files that were read, or looked for: what to watch.
+    pub sources: Vec<PathBuf>,
+}
+
+impl Loaded {
+    /// The key of `provider`, where it has one.
+    pub fn provider_key(&self, provider: &str) -> Option<&SecretString> {
+        self.secrets.provider_keys.get(provider)
+    }
+
+    /// Keeps from `boot` what a running control plane cannot change, and names the keys for which that matters.
+    pub(super) fn pin(&mut self, boot: &Loaded) -> Vec<&'static str> {
+        let mut kept = Vec::new();
+        let (new, old) = (&mut self.config, &boot.config);
+        let listeners = |config: &Config| {
+            let at = &config.control_plane;
+            (at.hostname.clone(), at.port, at.xds_port)
+        };
+        if listeners(new) != listeners(old) {
+            new.control_plane = old.control_plane.clone();
+            kept.push("controlPlane");
+        }
+        if new.storage.kind != old.storage.kind {
+            new.storage.kind = old.storage.kind;
+            // Only this part of the gateway depends on the store.
+            self.gateway.storage = match old.storage.kind {
+                StorageType::None => None,
+                _ => self.gateway.storage.take().or_else(|| boot.gateway.storage.clone()),
+            };
+            kept.push("storage.type");
+        }
+        let valkey = |config: &Config, secrets: &Secrets| {
+            let at = config.storage.valkey.clone();
+            let password = secrets.valkey_password.clone();
+            (at.host, at.port, at.username, at.database, at.tls, at.cluster, password)
+        };
+        if old.storage.kind == StorageType::Valkey && valkey(new, &self.secrets) != valkey(old, &boot.secrets)
+        {
+            new.storage.valkey = old.storage.valkey.clone();
+            self.secrets.valkey_password = boot.secrets.valkey_password.clone();
+            kept.push("storage.valkey");
+        }
+        kept
+    }
+}
+
+/// The environment of this process.
+pub fn process_env() -> Env {
+    Arc::new(|name| std::env::var(name).ok())
+}
+
+/// Loads the configuration at `path`. Variables that `env` lacks are looked for in the `.env` file beside it.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong. A provider without a key is no error but a warning: it runs without
+/// credential.
+pub fn load(path: &Path, env: &Env) -> Result<Loaded, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { file: path.to_owned(), source })?;
+    let invalid = |problems| ConfigError::Invalid { file: path.to_owned(), problems };
+    let tree = Tree::parse(&text).map_err(|problem| invalid(vec![problem]))?;
+
+    let (config, mut problems) = shape::read(&tree);
+    let gateway = config.as_ref().and_then(|config| match compile(config) {
+        Ok(gateway) => Some(gateway),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem| located(problem, &tree)));
+            None
+        }
+    });
+    let folder = folder_of(path);
+    let mut reader = SecretReader::new(folder, env, path);
+    let secrets = config.as_ref().map(|config| reader.read_all(config)).unwrap_or_default();
+    problems.extend(reader.problems.into_iter().map(|problem| located(problem, &tree)));
+
+    match (config, gateway) {
+        (Some(config), Some(gateway)) if problems.is_empty() => Ok(Loaded {
+            version: version(&text, &secrets),
+            config,
+            gateway,
+            secrets,
+            warnings: reader.warnings,
+            sources: reader.sources,
+        }),
+        _ => Err(invalid(problems)),
+    }
+}
+
+/// The folder `path` is in, which relative paths in the file start from.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn located(problem: Problem, tree: &Tree) -> ConfigProblem {
+    ConfigProblem { line: tree.line(&problem.path), path: problem.path, text: problem.text }
+}
+
+fn version(text: &str, secrets: &Secrets) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        // Each part is hashed by itself first, so that no secret is an input of the outer hash.
+        hash.update(Sha256::digest(bytes));
+    };
+    part(text.as_bytes());
+    for (provider, key) in &secrets.provider_keys {
+        part(provider.as_bytes());
+        part(key.expose().as_bytes());
+    }
+    if let Some(password) = &secrets.valkey_password {
+        part(password.expose().as_bytes());
+    }
+    hash.finalize().iter().take(VERSION_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct SecretReader<'a> {
+    folder: &'a Path,
+    env: &'a Env,
+    dotenv: BTreeMap<String, String>,
+    sources: Vec<PathBuf>,
+    warnings: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> SecretReader<'a> {
+    fn new(folder: &'a Path, env: &'a Env, config: &Path) -> Self {
+        let path = folder.join(DOTENV);
+        let mut warnings = Vec::new();
+        let dotenv = match std::fs::read_to_string(&path) {
+            Ok(text) => dotenv::parse(&text),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    warnings.push(format!("cannot read {}: {error}", path.display()));
+                }
+                BTreeMap::new()
+            }
+        };
+        let sources = vec![config.to_owned(), path];
+        Self { folder, env, dotenv, sources, warnings, problems: Vec::new() }
+    }
+
+    fn read_all(&mut self, config: &Config) -> Secrets {
+        let mut secrets = Secrets::default();
+        for (name, provider) in &config.providers {
+            let Some(secret) = &provider.api_key else { continue };
+            let at = format!("providers.{name}.apiKey");
+            match self.read(secret) {
+                Ok(Some(key)) => _ = secrets.provider_keys.insert(name.clone(), key),
+                Ok(None) => self.warnings.push(format!("{at}: is empty; {name} is used without a key")),
+                Err(missing @ SecretError::EnvMissing(_)) => {
+                    self.warnings.push(format!("{at}: {missing}; {name} is used without a key"));
+                }
+                Err(error) => self.problem(at, error),
+            }
+        }
+        let valkey = config.storage.valkey.password.as_ref();
+        if let Some(secret) = valkey.filter(|_| config.storage.kind == StorageType::Valkey) {
+            match self.read(secret) {
+                Ok(password) => secrets.valkey_password = password,
+                Err(error) => self.problem("storage.valkey.password".to_owned(), error),
+            }
+        }
+        secrets
+    }
+
+    fn read(&mut self, secret: &Secret) -> Result<Option<SecretString>, SecretError> {
+        if let Secret::File(path) = secret {
+            self.sources.push(self.folder.join(path));
+        }
+        // An empty variable counts as not set, so that `.env` can fill in what a container passes on empty.
+        let env = |name: &str| {
+            let set = (self.env)(name).filter(|value| !value.trim().is_empty());
+            set.or_else(|| self.dotenv.get(name).cloned())
+        };
+        let value = secret.resolve(env, |path| std::fs::read_to_string(self.folder.join(path)))?;
+        Ok(value.map(SecretString::new))
+    }
+
+    fn problem(&mut self, path: String, error: SecretError) {
+        self.problems.push(Problem { path, text: error.to_string() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Dir(tempfile::TempDir);
+
+    impl Dir {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let dir = Self(tempfile::tempdir().unwrap());
+            for (name, text) in files {
+                dir.write(name, text);
+            }
+            dir
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            std::fs::write(self.0.path().join(name), text).unwrap();
+        }
+
+        fn load(&self, env: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+            let env: BTreeMap<String, String> =
+                env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            load(
+                &self.0.path().join("ai-warp.yaml"),
+                &(Arc::new(move |name: &str| env.get(name).cloned()) as Env),
+            )
+        }
+    }
+
+    const GOOD: &str = "providers:\n  openai: {apiKey: \"${OPENAI_API_KEY}\"}\nmodels: [\"openai:m\"]\n";
+
+    #[test]
+    fn the_environment_wins_over_dotenv() {
+        let dir = Dir::new(&[("ai-warp.yaml", GOOD), (".env", "OPENAI_API_KEY=from-file")]);
+        for (env, key) in [("from-env", "from-env"), ("", "from-file")] {
+            let loaded = dir.load(&[("OPENAI_API_KEY", env)]).unwrap();
+            assert_eq!(loaded.provider_key("openai").unwrap().expose(), key);
+            assert!(loaded.warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_missing_key_is_a_warning_and_a_missing_file_is_an_error() {
+        let dir = Dir::new(&[("ai-warp.yaml", GOOD)]);
+        let loaded = dir.load(&[]).unwrap();
+        assert_eq!(loaded.provider_key("openai"), None);
+        assert_eq!(
+            loaded.warnings,
+            [
+                "providers.openai.apiKey: environment variable OPENAI_API_KEY is not set; openai is used without a key"
+            ]
+        );
+
+        let file = "providers:\n  openai:\n    apiKey: {file: key}\nmodels: [\"openai:m\"]\n";
+        dir.write("ai-warp.yaml", file);
+        let error = dir.load(&[]).unwrap_err();
+        let problem = &error.problems()[0];
+        assert_eq!((problem.path.as_str(), problem.line), ("providers.openai.apiKey", Some(3)), "{error}");
+        dir.write("key", "sk-file\n");
+        assert_eq!(dir.load(&[]).unwrap().provider_key("openai").unwrap().expose(), "sk-file");
+    }
+
+    #[test]
+    fn tells_shape_and_meaning_at_once_with_lines() {
+        let dir = Dir::new(&[(
+            "ai-warp.yaml",
+            "providers:\n  local: {}\nmodels:\n  - nocolon\n  - provider: missing\n    model: m\nportt: 1\n",
+        )]);
+        let error = dir.load(&[]).unwrap_err();
+        let mut found: Vec<_> =
+            error.problems().iter().map(|problem| (problem.line, problem.path.as_str())).collect();
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [
+                (Some(2), "providers.local.baseUrl"),
+                (Some(2), "providers.local.dialect"),
+                (Some(4), "models[0]"),
+                (Some(5), "models[1].provider"),
+                (Some(7), "portt"),
+            ],
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_version_follows_the_file_and_the_secrets() {
+        let dir = Dir::new(&[("ai-warp.yaml", GOOD)]);
+        let with = |key: &str| dir.load(&[("OPENAI_API_KEY", key)]).unwrap().version;
+        let first = with("a");
+        assert_eq!(first.len(), VERSION_DIGITS);
+        assert_eq!(first, with("a"));
+        assert_ne!(first, with("b"));
+        dir.write("ai-warp.yaml", &format!("{GOOD}# a comment\n"));
+        assert_ne!(first, with("a"));
+    }
+
+    #[test]
+    fn keeps_what_needs_a_restart() {
+        let dir = Dir::new(&[("ai-warp.yaml", GOOD)]);
+        let boot = dir.load(&[]).unwrap();
+        dir.write(
+            "ai-warp.yaml",
+            &format!("{GOOD}controlPlane: {{port: 1}}\nstorage: {{type: none}}\npromptPath: /p\n"),
+        );
+        let mut changed = dir.load(&[]).unwrap();
+        assert_eq!(changed.pin(&boot), ["controlPlane", "storage.type"]);
+        assert_eq!(changed.config.control_plane.port, boot.config.control_plane.port);
+        assert_eq!(changed.gateway.storage, boot.gateway.storage);
+        assert_eq!(changed.gateway.paths.prompt, "/p");
+        assert_eq!(dir.load(&[]).unwrap().pin(&changed), ["controlPlane", "storage.type"]);
+    }
+
+    #[test]
+    fn an_absent_file_is_named() {
+        let error = load(Path::new("/nonexistent/ai-warp.yaml"), &process_env()).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/ai-warp.yaml"), "{error}");
+    }
+}

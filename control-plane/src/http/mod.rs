@@ -1,0 +1,96 @@
+//! The HTTP interfaces: sessions and status for people and gateways, sync for gateways alone.
+//!
+//! Each is a router made from one [`AppState`], so that a test can ask it without a socket. Errors are
+//! `{"code", "message"}` everywhere, for paths and methods nobody knows as well.
+
+mod error;
+mod sessions;
+mod status;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use axum::Router;
+use axum::routing::get;
+use tokio::sync::watch;
+
+use crate::config::{ConfigStatus, Loaded};
+use crate::filter_code::FilterCode;
+use crate::store::{Retention, Store};
+use crate::xds::Fleet;
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// The parts of an [`AppState`].
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Loaded>>,
+    /// How the configuration file fares.
+    pub config_status: watch::Receiver<ConfigStatus>,
+    /// Where sessions are kept.
+    pub store: Store,
+    /// The connected gateways.
+    pub fleet: Arc<Fleet>,
+    /// The filter.
+    pub filter: Arc<FilterCode>,
+    /// What became of turns so far.
+    pub turns: TurnCounters,
+    /// Set once the control plane is about to end.
+    pub draining: AtomicBool,
+}
+
+/// Turns by what became of them, since the start.
+#[derive(Debug, Default)]
+pub struct TurnCounters {
+    stored: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl TurnCounters {
+    fn count(&self, stored: u64, failed: u64) {
+        self.stored.fetch_add(stored, Ordering::Relaxed);
+        self.failed.fetch_add(failed, Ordering::Relaxed);
+    }
+}
+
+impl AppState {
+    /// Shares `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// From now on `/ready` says no, so that nobody sends new work.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn retention(&self) -> Retention {
+        Retention::of(&self.0.config.borrow().config)
+    }
+}
+
+/// The public API: sessions, status, readiness.
+pub fn public_router(state: &AppState) -> Router {
+    let routes = sessions::routes()
+        .route("/status", get(status::status))
+        .route("/ready", get(status::ready))
+        .route("/live", get(status::live));
+    finish(routes.with_state(state.clone()))
+}
+
+/// What gateways ask for beside xDS: sync, and the sessions they forward. `more` is xDS itself.
+pub fn sync_router(state: &AppState, more: Router) -> Router {
+    let routes = sync::routes().merge(sessions::routes());
+    // Two fallbacks cannot be merged; ours answers for all.
+    finish(routes.with_state(state.clone()).merge(more.reset_fallback()))
+}
+
+fn finish(router: Router) -> Router {
+    router.fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed)
+}

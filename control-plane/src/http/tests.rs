@@ -1,0 +1,197 @@
+//! The routers, asked without a socket.
+
+use ai_warp_core::sync::{MAX_BATCH_BYTES, MAX_TURNS_PER_BATCH};
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::config::{ConfigFailure, Env, load};
+use crate::store::MemoryStore;
+
+const SESSION: &str = "00000000-0000-4000-8000-000000000001";
+const UNKNOWN: &str = "00000000-0000-4000-8000-000000000002";
+
+struct Test {
+    public: Router,
+    sync: Router,
+    state: AppState,
+    status: watch::Sender<ConfigStatus>,
+}
+
+impl Test {
+    fn new() -> Self {
+        Self::with_store(Store::Memory(MemoryStore::default()))
+    }
+
+    fn with_store(store: Store) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ai-warp.yaml");
+        std::fs::write(&path, "providers: {openai: {apiKey: \"${KEY}\"}}\nmodels: [\"openai:m\"]\n").unwrap();
+        let env: Env = Arc::new(|_| Some("sk-secret".to_owned()));
+        let (_, config) = watch::channel(Arc::new(load(&path, &env).unwrap()));
+        let (status, config_status) = watch::channel(ConfigStatus::default());
+        let filter = FilterCode { path: "/f.wasm".into(), sha256: "abc".to_owned(), bytes: "code".into() };
+        let state = AppState::new(Parts {
+            config,
+            config_status,
+            store,
+            fleet: Arc::default(),
+            filter: Arc::new(filter),
+            turns: TurnCounters::default(),
+            draining: AtomicBool::new(false),
+        });
+        let sync = sync_router(&state, Router::new().fallback(async || "xDS's own fallback"));
+        Self { public: public_router(&state), sync, state, status }
+    }
+
+    async fn post(&self, body: impl Into<Body>) -> (StatusCode, Value) {
+        ask(&self.sync, "POST", "/sync/v1/turns", body.into()).await
+    }
+}
+
+async fn ask(router: &Router, method: &str, path: &str, body: Body) -> (StatusCode, Value) {
+    let request = Request::builder().method(method).uri(path).body(body).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let value = serde_json::from_slice(&bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+    (status, value)
+}
+
+async fn get_from(router: &Router, path: &str) -> (StatusCode, Value) {
+    ask(router, "GET", path, Body::empty()).await
+}
+
+fn turn(session: &str, number: u32) -> Value {
+    json!({
+        "sessionId": session,
+        "turnId": format!("00000000-0000-4000-9000-{number:012}"),
+        "prompt": format!("p{number}"),
+        "response": format!("r{number}"),
+        "result": "COMPLETE",
+        "model": "openai:m",
+        "atMs": 1_700_000_000_000_u64 + u64::from(number),
+    })
+}
+
+fn batch(turns: &[Value]) -> String {
+    json!({"turns": turns}).to_string()
+}
+
+#[tokio::test]
+async fn what_the_filter_commits_people_and_filters_can_read_and_forget() {
+    let test = Test::new();
+    let (status, reply) = test.post(batch(&[turn(SESSION, 1), turn(SESSION, 2), turn(SESSION, 1)])).await;
+    assert_eq!((status, reply), (StatusCode::OK, json!({"stored": [true, true, true]})));
+
+    for router in [&test.public, &test.sync] {
+        let (status, session) = get_from(router, &format!("/api/v1/sessions/{SESSION}")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(
+            session,
+            json!({"sessionId": SESSION, "history": [
+                {"prompt": "p1", "response": "r1", "result": "COMPLETE", "model": "openai:m", "at": 1_700_000_000_001_u64},
+                {"prompt": "p2", "response": "r2", "result": "COMPLETE", "model": "openai:m", "at": 1_700_000_000_002_u64},
+            ]})
+        );
+    }
+    let (status, history) = get_from(&test.sync, &format!("/sync/v1/sessions/{SESSION}")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        history,
+        json!({"turns": [{"prompt": "p1", "response": "r1"}, {"prompt": "p2", "response": "r2"}]})
+    );
+
+    let path = format!("/api/v1/sessions/{SESSION}");
+    for expected in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
+        assert_eq!(ask(&test.public, "DELETE", &path, Body::empty()).await.0, expected);
+    }
+}
+
+#[tokio::test]
+async fn whatever_fails_is_typed() {
+    let test = Test::new();
+    for (router, method, path, status, code) in [
+        (&test.public, "GET", format!("/api/v1/sessions/{UNKNOWN}"), 404, "NOT_FOUND"),
+        (&test.public, "GET", "/api/v1/sessions/no-uuid".to_owned(), 404, "NOT_FOUND"),
+        (&test.public, "DELETE", "/api/v1/sessions/no-uuid".to_owned(), 404, "NOT_FOUND"),
+        (&test.sync, "GET", format!("/sync/v1/sessions/{UNKNOWN}"), 404, "NOT_FOUND"),
+        (&test.sync, "GET", "/sync/v1/sessions/%FF".to_owned(), 404, "NOT_FOUND"),
+        (&test.public, "GET", "/nowhere".to_owned(), 404, "NOT_FOUND"),
+        (&test.sync, "GET", "/nowhere".to_owned(), 404, "NOT_FOUND"),
+        (&test.public, "POST", "/status".to_owned(), 405, "METHOD_NOT_ALLOWED"),
+        (&test.public, "PUT", format!("/api/v1/sessions/{SESSION}"), 405, "METHOD_NOT_ALLOWED"),
+        (&test.sync, "GET", "/sync/v1/turns".to_owned(), 405, "METHOD_NOT_ALLOWED"),
+        // Storing turns is for gateways, and so is their port.
+        (&test.public, "POST", "/sync/v1/turns".to_owned(), 404, "NOT_FOUND"),
+    ] {
+        let (got, body) = ask(router, method, &path, Body::empty()).await;
+        assert_eq!((got.as_u16(), body["code"].as_str()), (status, Some(code)), "{method} {path}: {body}");
+        assert!(body["message"].is_string(), "{method} {path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn batches_are_bounded_and_checked() {
+    let test = Test::new();
+    let turns = |count: usize| -> String {
+        batch(&(0..count).map(|number| turn(SESSION, number as u32)).collect::<Vec<_>>())
+    };
+    assert_eq!(test.post(turns(MAX_TURNS_PER_BATCH)).await.0, StatusCode::OK);
+    let (status, body) = test.post(turns(MAX_TURNS_PER_BATCH + 1)).await;
+    assert_eq!((status, &body["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("REQUEST_TOO_LARGE")));
+    let (status, body) = test.post(" ".repeat(MAX_BATCH_BYTES + 1)).await;
+    assert_eq!((status, &body["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("REQUEST_TOO_LARGE")));
+    for body in ["", "{}", "{\"turns\":[{}]}", "[1"] {
+        let (status, answer) = test.post(body).await;
+        assert_eq!((status, &answer["code"]), (StatusCode::BAD_REQUEST, &json!("OPTION_ERROR")), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_fails_turns_and_reads_but_not_readiness() {
+    // Nothing listens on port 1.
+    let config = serde_json::from_value(json!({"host": "127.0.0.1", "port": 1})).unwrap();
+    let test = Test::with_store(Store::Valkey(crate::store::ValkeyStore::open(&config, None).unwrap()));
+    let (status, reply) = test.post(batch(&[turn(SESSION, 1)])).await;
+    assert_eq!((status, reply), (StatusCode::OK, json!({"stored": [false]})));
+    for path in ["/api/v1/sessions/", "/sync/v1/sessions/"] {
+        let (status, body) = get_from(&test.sync, &format!("{path}{SESSION}")).await;
+        assert_eq!((status, &body["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("HISTORY_GET_ERROR")));
+    }
+    let (status, ready) = get_from(&test.public, "/ready").await;
+    assert_eq!((status, &ready["pending"]), (StatusCode::OK, &json!(["store not reachable"])));
+    let (_, status) = get_from(&test.public, "/status").await;
+    assert_eq!(status["storage"]["reachable"], false);
+    assert_eq!(status["turns"], json!({"stored": 0, "failed": 1}));
+}
+
+#[tokio::test]
+async fn status_tells_what_an_operator_needs_and_no_secret() {
+    let test = Test::new();
+    test.post(batch(&[turn(SESSION, 1)])).await;
+    let failure = ConfigFailure { message: "models: is missing".to_owned(), since_ms: 5 };
+    test.status.send_replace(ConfigStatus { failure: Some(failure), restart_needed: vec!["controlPlane"] });
+    let (status, body) = get_from(&test.public, "/status").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["config"]["error"], json!({"message": "models: is missing", "sinceMs": 5}));
+    assert_eq!(body["config"]["restartNeeded"], json!(["controlPlane"]));
+    assert_eq!(body["config"]["version"].as_str(), Some(test.state.0.config.borrow().version.as_str()));
+    assert_eq!((&body["storage"]["type"], &body["storage"]["sessions"]), (&json!("memory"), &json!(1)));
+    assert_eq!(body["turns"], json!({"stored": 1, "failed": 0}));
+    assert!(!body.to_string().contains("sk-secret"), "{body}");
+}
+
+#[tokio::test]
+async fn is_ready_until_it_drains_and_live_until_it_ends() {
+    let test = Test::new();
+    assert_eq!(get_from(&test.public, "/ready").await.0, StatusCode::OK);
+    test.state.drain();
+    let (status, body) = get_from(&test.public, "/ready").await;
+    assert_eq!((status, &body["pending"]), (StatusCode::SERVICE_UNAVAILABLE, &json!(["shutting down"])));
+    assert_eq!(get_from(&test.public, "/live").await.0, StatusCode::OK);
+}

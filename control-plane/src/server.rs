@@ -1,0 +1,169 @@
+//! The running control plane: two ports, one configuration, an orderly end.
+//!
+//! The public port has the sessions API and the status. The xDS port is for gateways: xDS itself, sync, and the sessions
+//! they forward, over HTTP/1.1 or HTTP/2 without TLS, whichever the caller speaks.
+
+mod drain;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::config::{self, ConfigError, ConfigWatch, Env};
+use crate::filter_code::{FilterCode, FilterCodeError};
+use crate::http::{AppState, Parts, TurnCounters, public_router, sync_router};
+use crate::store::{Store, StoreError};
+use crate::xds::{self, Fleet, XdsState};
+
+/// Longest wait for requests under way once the control plane is told to end.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why the control plane cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The filter is not usable.
+    #[error(transparent)]
+    Filter(#[from] FilterCodeError),
+    /// The store's parameters are not usable.
+    #[error("storage.valkey: {0}")]
+    Store(#[from] StoreError),
+    /// A port is not to be had.
+    #[error("cannot listen on {hostname}:{port} ({key}): {source}")]
+    Bind {
+        /// `controlPlane.hostname`.
+        hostname: String,
+        /// The port.
+        port: u16,
+        /// The configuration key that names it.
+        key: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Where a control plane really listens; a configured port 0 is any free one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// The public port.
+    pub http: SocketAddr,
+    /// The xDS port.
+    pub xds: SocketAddr,
+}
+
+/// How a control plane ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every request under way was answered.
+    Graceful,
+    /// [`DRAIN_DEADLINE`] was over first.
+    Forced,
+}
+
+/// A control plane that holds its ports and serves once it is [run](Self::run).
+#[derive(Debug)]
+pub struct Server {
+    public: (TcpListener, Router),
+    xds: (TcpListener, Router),
+    addresses: Addresses,
+    state: AppState,
+    stopping: watch::Sender<bool>,
+    watch: ConfigWatch,
+}
+
+impl Server {
+    /// Loads the configuration, reads the filter and takes both ports. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is bound where the configuration is not valid.
+    pub async fn bind(config: &Path, filter: &Path, env: Env) -> Result<Self, StartError> {
+        Self::bind_with(config, filter, env, xds::router).await
+    }
+
+    async fn bind_with(
+        path: &Path,
+        filter: &Path,
+        env: Env,
+        xds_router: impl FnOnce(XdsState) -> Router,
+    ) -> Result<Self, StartError> {
+        let boot = config::load(path, &env)?;
+        for warning in &boot.warnings {
+            tracing::warn!("{warning}");
+        }
+        let filter = Arc::new(FilterCode::read(filter)?);
+        let at = boot.config.control_plane.clone();
+        let (public, http) = listen(&at.hostname, at.port, "controlPlane.port").await?;
+        let (xds, xds_address) = listen(&at.hostname, at.xds_port, "controlPlane.xdsPort").await?;
+        let store = Store::open(&boot.config, boot.secrets.valkey_password.as_ref())?;
+
+        tracing::info!(version = boot.version, path = %path.display(), "configuration loaded");
+        let watch = config::watch(path, env, boot);
+        let fleet = Arc::new(Fleet::default());
+        let state = AppState::new(Parts {
+            config: watch.loaded.clone(),
+            config_status: watch.status.clone(),
+            store,
+            fleet: Arc::clone(&fleet),
+            filter: Arc::clone(&filter),
+            turns: TurnCounters::default(),
+            draining: AtomicBool::new(false),
+        });
+        let (stopping, stop) = watch::channel(false);
+        let streams = xds_router(XdsState { config: watch.loaded.clone(), filter, fleet });
+        let sync = sync_router(&state, drain::end_streams(streams, stop));
+        Ok(Self {
+            public: (public, public_router(&state)),
+            xds: (xds, sync),
+            addresses: Addresses { http, xds: xds_address },
+            state,
+            stopping,
+            watch,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Serves until `stop`, then answers what is under way, for [`DRAIN_DEADLINE`] at most.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Ending {
+        let Self { public, xds, state, stopping, watch, addresses: _ } = self;
+        let mut servers = tokio::task::JoinSet::new();
+        for (listener, router) in [public, xds] {
+            let mut stop = stopping.subscribe();
+            let stopped = async move { _ = stop.wait_for(|stopping| *stopping).await };
+            servers.spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());
+        }
+        stop.await;
+        state.drain();
+        stopping.send_replace(true);
+        let drained = timeout(DRAIN_DEADLINE, async { while servers.join_next().await.is_some() {} }).await;
+        drop(watch);
+        if drained.is_ok() { Ending::Graceful } else { Ending::Forced }
+    }
+}
+
+async fn listen(
+    hostname: &str,
+    port: u16,
+    key: &'static str,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Bind { hostname: hostname.to_owned(), port, key, source };
+    let listener = TcpListener::bind((hostname, port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}

@@ -1,0 +1,334 @@
+//! The promises every store keeps, checked against each.
+//!
+//! Valkey is tested where `AI_WARP_VALKEY` names a `valkey-server`: once alone and once as a cluster of one.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use ai_warp_core::api::Outcome;
+use ai_warp_core::config::{Config, ValkeyConfig};
+use tokio::time::{Instant, sleep};
+
+use super::*;
+
+pub(super) const RETENTION: Retention = Retention {
+    max_turns: 100,
+    expiration: Duration::from_secs(3_600),
+    max_sessions: 1_000,
+    max_bytes: 1 << 20,
+};
+
+/// Longest wait for a server to come up or go down.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) fn turn(session: u128, id: u128) -> Turn {
+    Turn {
+        session_id: Uuid::from_u128(session),
+        turn_id: Uuid::from_u128(id),
+        prompt: format!("prompt {id} \u{1F980} \"quoted\"\n"),
+        response: format!("response {id}"),
+        result: Outcome::Complete,
+        model: "openai:m".to_owned(),
+        at_ms: 1_700_000_000_000 + id as u64,
+    }
+}
+
+async fn ids(store: &Store, session: u128) -> Option<Vec<u128>> {
+    let turns = store.history(Uuid::from_u128(session)).await.unwrap()?;
+    Some(turns.iter().map(|turn| turn.turn_id.as_u128()).collect())
+}
+
+async fn append(store: &Store, turns: &[Turn], retention: &Retention) {
+    let results = store.append(turns, retention).await;
+    assert_eq!(results, turns.iter().map(|_| Ok(())).collect::<Vec<_>>());
+}
+
+async fn keeps_its_promises(store: &Store) {
+    store.ping().await.unwrap();
+    assert_eq!(store.status()["reachable"], true);
+
+    // Unknown.
+    assert_eq!(ids(store, 1).await, None);
+    assert!(!store.delete(Uuid::from_u128(1)).await.unwrap());
+
+    // Whole, in order, of several sessions in one batch.
+    append(store, &[turn(1, 11), turn(2, 21), turn(1, 12), turn(3, 31), turn(2, 22)], &RETENTION).await;
+    assert_eq!(store.history(Uuid::from_u128(1)).await.unwrap(), Some(vec![turn(1, 11), turn(1, 12)]));
+    assert_eq!(ids(store, 2).await, Some(vec![21, 22]));
+    assert_eq!(ids(store, 3).await, Some(vec![31]));
+
+    // Once, however often sent: in one batch, in the next, at the same time.
+    append(store, &[turn(1, 12), turn(1, 13), turn(1, 13), turn(1, 11)], &RETENTION).await;
+    assert_eq!(ids(store, 1).await, Some(vec![11, 12, 13]));
+    let again = [turn(1, 14)];
+    tokio::join!(append(store, &again, &RETENTION), append(store, &again, &RETENTION));
+    assert_eq!(ids(store, 1).await, Some(vec![11, 12, 13, 14]));
+
+    // The oldest go first, and what went can come again.
+    append(store, &[turn(1, 15)], &Retention { max_turns: 2, ..RETENTION }).await;
+    assert_eq!(ids(store, 1).await, Some(vec![14, 15]));
+    append(store, &[turn(1, 11)], &RETENTION).await;
+    assert_eq!(ids(store, 1).await, Some(vec![14, 15, 11]));
+
+    // Forgotten, and then as new.
+    assert!(store.delete(Uuid::from_u128(1)).await.unwrap());
+    assert_eq!(ids(store, 1).await, None);
+    append(store, &[turn(1, 14)], &RETENTION).await;
+    assert_eq!(ids(store, 1).await, Some(vec![14]));
+    assert_eq!(ids(store, 2).await, Some(vec![21, 22]));
+
+    // Nothing is something, too.
+    append(store, &[], &RETENTION).await;
+}
+
+#[tokio::test]
+async fn memory() {
+    keeps_its_promises(&Store::Memory(MemoryStore::default())).await;
+}
+
+#[tokio::test]
+async fn none_keeps_nothing_and_says_so() {
+    assert_eq!(Store::None.append(&[turn(1, 1)], &RETENTION).await, [Err(StoreError::Disabled)]);
+    assert_eq!(Store::None.history(Uuid::from_u128(1)).await, Ok(None));
+    assert_eq!(Store::None.delete(Uuid::from_u128(1)).await, Ok(false));
+    assert_eq!(Store::None.ping().await, Ok(()));
+}
+
+#[tokio::test]
+async fn valkey() {
+    let Some(server) = Server::start(&[]).await else { return };
+    let store = server.store(|_| {}).await;
+    keeps_its_promises(&store).await;
+    // The server itself forgets; both keys, or a turn sent again later would be taken for stored.
+    for key in [turns_of(2), ids_of(2)] {
+        let life_ms: i64 = server.command(&["PTTL", &key]).await;
+        assert!((3_500_000..=3_600_000).contains(&life_ms), "{key}: {life_ms}");
+    }
+    let _: i64 = server.command(&["DEL", &turns_of(2)]).await;
+    append(&store, &[turn(2, 21)], &RETENTION).await;
+    assert_eq!(ids(&store, 2).await, Some(vec![21]));
+}
+
+#[tokio::test]
+async fn valkey_cluster() {
+    let Some(server) = Server::start(&["--cluster-enabled", "yes"]).await else { return };
+    let _: String = server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    let deadline = Instant::now() + PATIENCE;
+    while !server.command::<String>(&["CLUSTER", "INFO"]).await.contains("cluster_state:ok") {
+        assert!(Instant::now() < deadline, "the cluster never forms");
+        sleep(Duration::from_millis(10)).await;
+    }
+    let store = server.store(|config| config.cluster = true).await;
+    keeps_its_promises(&store).await;
+}
+
+#[tokio::test]
+async fn valkey_with_user_password_and_database() {
+    let user = ["--user", "warp", "on", ">sesame", "~*", "&*", "+@all"];
+    let Some(server) = Server::start(&user).await else { return };
+    let password = SecretString::new("sesame");
+    let config = ValkeyConfig { username: Some("warp".to_owned()), database: 3, ..server.config() };
+    let store = Store::Valkey(ValkeyStore::open(&config, Some(&password)).unwrap());
+    reachable(&store, true).await;
+    keeps_its_promises(&store).await;
+    let info: String = server.command(&["INFO", "keyspace"]).await;
+    assert!(info.contains("db3:") && !info.contains("db0:"), "{info}");
+
+    let wrong = Store::Valkey(ValkeyStore::open(&config, Some(&SecretString::new("wrong"))).unwrap());
+    let error = wrong.ping().await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Unreachable(reason) if reason.contains("authentication")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn one_refused_session_of_a_batch_fails_alone() {
+    let Some(server) = Server::start(&[]).await else { return };
+    let store = server.store(|_| {}).await;
+    // First in the batch, so that its command is the one that carries the script.
+    let _: String = server.command(&["SET", &turns_of(1), "no list"]).await;
+    let results = store.append(&[turn(1, 11), turn(2, 21), turn(1, 12)], &RETENTION).await;
+    let stored: Vec<_> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(stored, [false, true, false], "{results:?}");
+    assert!(matches!(store.history(Uuid::from_u128(1)).await, Err(StoreError::Refused(_))));
+}
+
+#[tokio::test]
+async fn fails_fast_while_valkey_is_down_and_recovers_by_itself() {
+    let Some(mut server) = Server::start(&[]).await else { return };
+    let store = server.store(|_| {}).await;
+    append(&store, &[turn(1, 11)], &RETENTION).await;
+
+    server.stop();
+    reachable(&store, false).await;
+    let begin = Instant::now();
+    let results = store.append(&[turn(1, 12)], &RETENTION).await;
+    assert!(matches!(results[0], Err(StoreError::Unreachable(_))), "{results:?}");
+    assert!(begin.elapsed() < super::valkey_link::RESPONSE_TIMEOUT);
+    assert!(store.history(Uuid::from_u128(1)).await.is_err());
+
+    server.restart().await;
+    reachable(&store, true).await;
+    append(&store, &[turn(1, 12)], &RETENTION).await;
+}
+
+#[tokio::test]
+async fn opening_never_waits_for_a_server() {
+    // A listener that accepts and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let json = serde_json::json!({
+        "providers": {"openai": {}},
+        "models": ["openai:m"],
+        "storage": {"type": "valkey", "valkey": {"host": "127.0.0.1", "port": listener.local_addr().unwrap().port()}},
+    });
+    let config: Config = serde_json::from_value(json).unwrap();
+    let store = Store::open(&config, None).unwrap();
+    assert_eq!(store.status()["reachable"], false);
+    assert_eq!(store.ping().await, Err(StoreError::Timeout(super::valkey_link::RESPONSE_TIMEOUT)));
+}
+
+#[tokio::test]
+async fn tls_is_spoken_where_configured() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let first_byte = tokio::task::spawn_blocking(move || {
+        use std::io::Read as _;
+        let mut byte = [0];
+        listener.accept().unwrap().0.read_exact(&mut byte).unwrap();
+        byte[0]
+    });
+    let config = ValkeyConfig { host: "127.0.0.1".to_owned(), port, tls: true, ..ValkeyConfig::default() };
+    let _store = ValkeyStore::open(&config, None).unwrap();
+    // 22 is a TLS handshake record.
+    assert_eq!(first_byte.await.unwrap(), 22);
+}
+
+fn turns_of(session: u128) -> String {
+    format!("ai-warp:{{{}}}:turns", Uuid::from_u128(session))
+}
+
+fn ids_of(session: u128) -> String {
+    format!("ai-warp:{{{}}}:ids", Uuid::from_u128(session))
+}
+
+async fn reachable(store: &Store, wanted: bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while store.status()["reachable"] != wanted {
+        assert!(Instant::now() < deadline, "still {}", store.status());
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A real Valkey on a port of its own, in a folder of its own.
+struct Server {
+    binary: PathBuf,
+    arguments: Vec<String>,
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Server {
+    async fn start(arguments: &[&str]) -> Option<Self> {
+        let Some(binary) = std::env::var_os("AI_WARP_VALKEY").map(PathBuf::from) else {
+            assert!(std::env::var_os("CI").is_none(), "AI_WARP_VALKEY must name a valkey-server");
+            eprintln!("SKIPPED: AI_WARP_VALKEY names no valkey-server");
+            return None;
+        };
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        // Another process may take the free port before the server does; then the next one is tried.
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().unwrap();
+            let port = free_port();
+            let child = spawn(&binary, &arguments, &folder, port);
+            let mut server =
+                Self { binary: binary.clone(), arguments: arguments.clone(), folder, port, child };
+            if server.answers().await {
+                return Some(server);
+            }
+            let log = std::fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
+            assert!(log.contains("in use"), "valkey-server does not start:\n{log}");
+        }
+        panic!("no free port for valkey-server");
+    }
+
+    async fn restart(&mut self) {
+        self.child = spawn(&self.binary, &self.arguments, &self.folder, self.port);
+        assert!(self.answers().await);
+    }
+
+    fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Whether the server accepts commands before it ends.
+    async fn answers(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if self.try_command::<String>(&["PING"]).await.is_ok() {
+                return true;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
+
+    fn config(&self) -> ValkeyConfig {
+        ValkeyConfig { host: "127.0.0.1".to_owned(), port: self.port, ..ValkeyConfig::default() }
+    }
+
+    async fn store(&self, change: impl FnOnce(&mut ValkeyConfig)) -> Store {
+        let mut config = self.config();
+        change(&mut config);
+        let store = Store::Valkey(ValkeyStore::open(&config, None).unwrap());
+        reachable(&store, true).await;
+        store
+    }
+
+    async fn command<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        self.try_command(command).await.unwrap()
+    }
+
+    async fn try_command<T: redis::FromRedisValue>(&self, command: &[&str]) -> redis::RedisResult<T> {
+        let client = redis::Client::open(("127.0.0.1", self.port))?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let (name, arguments) = command.split_first().unwrap();
+        redis::cmd(name).arg(arguments).query_async(&mut connection).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    // Below 55536, because a cluster node adds 10000 for its bus.
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 55_536 {
+            return port;
+        }
+    }
+}
+
+fn spawn(binary: &PathBuf, arguments: &[String], folder: &tempfile::TempDir, port: u16) -> Child {
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    Command::new(binary)
+        .current_dir(folder.path())
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(arguments)
+        .stdout(log)
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap()
+}

@@ -1,0 +1,238 @@
+//! Sessions in Valkey, shared by every control plane and kept over restarts.
+//!
+//! A session is two keys in one slot: `ai-warp:{SESSION}:turns`, a list of turns, and `ai-warp:{SESSION}:ids`, the ids
+//! in it. One script appends: atomic, so that a turn sent twice at the same time by two control planes is stored once.
+//! A batch is one round trip whatever the number of its sessions.
+
+use ai_warp_core::config::ValkeyConfig;
+use ai_warp_core::sync::Turn;
+use futures_util::StreamExt;
+use futures_util::stream;
+use redis::cluster::ClusterClientBuilder;
+use redis::{
+    Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisResult,
+    Script,
+};
+use uuid::Uuid;
+
+use super::valkey_link::{CONNECT_TIMEOUT, Connection, Connector, Link, RESPONSE_TIMEOUT};
+use super::{Retention, StoreError};
+use crate::config::SecretString;
+
+/// See there.
+const APPEND: &str = include_str!("append.lua");
+
+/// Characters of a turn id at the front of a stored turn.
+const ID_CHARS: usize = 36;
+
+/// Commands of one batch under way at a time in a cluster, where they go to different servers.
+const CLUSTER_CONCURRENCY: usize = 32;
+
+/// Longest life Valkey is told, in milliseconds: the script passes it as a number, and this one is exact.
+const MAX_LIFE_MS: u64 = 1 << 52;
+
+/// Sessions in Valkey.
+#[derive(Debug)]
+pub struct ValkeyStore {
+    link: Link,
+    append: Script,
+    cluster: bool,
+}
+
+impl ValkeyStore {
+    /// Starts connecting to the server that `config` names. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where the parameters cannot make a connection at all.
+    pub fn open(config: &ValkeyConfig, password: Option<&SecretString>) -> Result<Self, StoreError> {
+        let connector =
+            connector(config, password).map_err(|error| StoreError::Refused(error.to_string()))?;
+        Ok(Self { link: Link::start(connector), append: Script::new(APPEND), cluster: config.cluster })
+    }
+
+    /// Whether there is a connection now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] with the reason.
+    pub fn reachable(&self) -> Result<(), StoreError> {
+        self.link.reachable()
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.link.run(async |mut connection| redis::cmd("PING").exec_async(&mut connection).await).await
+    }
+
+    pub(super) async fn append(&self, turns: &[Turn], retention: &Retention) -> Vec<Result<(), StoreError>> {
+        let groups = by_session(turns);
+        if groups.is_empty() {
+            return Vec::new();
+        }
+        let stored = match self.append_commands(&groups, retention) {
+            Ok(commands) => self.link.run(move |connection| run_all(connection, commands)).await,
+            Err(error) => Err(refused(&error)),
+        };
+        let mut results: Vec<_> = turns.iter().map(|_| Ok(())).collect();
+        for (index, (_, members)) in groups.iter().enumerate() {
+            let result = match &stored {
+                Ok(replies) => match replies.get(index) {
+                    Some(reply) => reply.clone(),
+                    None => Err(StoreError::Corrupt("an answer is missing".to_owned())),
+                },
+                Err(error) => Err(error.clone()),
+            };
+            for (position, _) in members {
+                if let Some(slot) = results.get_mut(*position) {
+                    slot.clone_from(&result);
+                }
+            }
+        }
+        results
+    }
+
+    pub(super) async fn history(&self, session: Uuid) -> Result<Option<Vec<Turn>>, StoreError> {
+        let read = async |mut connection| {
+            redis::cmd("LRANGE")
+                .arg(turns_key(session))
+                .arg(0)
+                .arg(-1)
+                .query_async::<Vec<String>>(&mut connection)
+                .await
+        };
+        let items = self.link.run(read).await?;
+        if items.is_empty() {
+            return Ok(None);
+        }
+        let turn = |item: &String| {
+            let json = item.get(ID_CHARS..).unwrap_or_default();
+            serde_json::from_str(json).map_err(|error| StoreError::Corrupt(error.to_string()))
+        };
+        items.iter().map(turn).collect::<Result<_, _>>().map(Some)
+    }
+
+    pub(super) async fn delete(&self, session: Uuid) -> Result<bool, StoreError> {
+        let delete = async |mut connection| {
+            let mut command = redis::cmd("UNLINK");
+            command.arg(turns_key(session)).arg(ids_key(session));
+            command.query_async::<u64>(&mut connection).await
+        };
+        Ok(self.link.run(delete).await? > 0)
+    }
+
+    /// One command for each session. Alone, a server sees them in one pipeline: the first carries the script itself, which
+    /// makes it known for those that only name it. In a cluster each may be the first its server sees.
+    fn append_commands(&self, groups: &[Group<'_>], retention: &Retention) -> RedisResult<Vec<Cmd>> {
+        let by_hash = ("EVALSHA", self.append.get_hash());
+        let command = |(index, group)| {
+            let script = if index == 0 || self.cluster { ("EVAL", APPEND) } else { by_hash };
+            append_command(script, group, retention)
+        };
+        groups.iter().enumerate().map(command).collect()
+    }
+}
+
+/// Runs `commands` at once; one result for each. An error of the connection fails them all.
+async fn run_all(mut connection: Connection, commands: Vec<Cmd>) -> RedisResult<Vec<Result<(), StoreError>>> {
+    match &connection {
+        Connection::Single(_) => {
+            let mut pipeline = Pipeline::with_capacity(commands.len());
+            pipeline.ignore_errors();
+            for command in commands {
+                pipeline.add_command(command);
+            }
+            let replies: Vec<RedisResult<i64>> = pipeline.query_async(&mut connection).await?;
+            Ok(replies.into_iter().map(|reply| reply.map(drop).map_err(|error| refused(&error))).collect())
+        }
+        Connection::Cluster(_) => {
+            let runs = commands.into_iter().map(|command| {
+                let mut connection = connection.clone();
+                async move { command.exec_async(&mut connection).await.map_err(|error| refused(&error)) }
+            });
+            Ok(stream::iter(runs).buffered(CLUSTER_CONCURRENCY).collect().await)
+        }
+    }
+}
+
+/// The turns of one session within a batch, with their positions in it.
+type Group<'a> = (Uuid, Vec<(usize, &'a Turn)>);
+
+/// Groups a batch by session; order within a session stays.
+fn by_session(turns: &[Turn]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for (position, turn) in turns.iter().enumerate() {
+        // A batch holds a few hundred turns at most.
+        match groups.iter_mut().find(|(session, _)| *session == turn.session_id) {
+            Some((_, members)) => members.push((position, turn)),
+            None => groups.push((turn.session_id, vec![(position, turn)])),
+        }
+    }
+    groups
+}
+
+fn append_command(script: (&str, &str), group: &Group<'_>, retention: &Retention) -> RedisResult<Cmd> {
+    let (session, members) = group;
+    let life_ms = u64::try_from(retention.expiration.as_millis()).unwrap_or(MAX_LIFE_MS).min(MAX_LIFE_MS);
+    let mut command = redis::cmd(script.0);
+    command
+        .arg(script.1)
+        .arg(2)
+        .arg(turns_key(*session))
+        .arg(ids_key(*session))
+        .arg(retention.max_turns)
+        .arg(life_ms);
+    for (_, turn) in members {
+        let json = serde_json::to_string(turn).map_err(|error| {
+            RedisError::from((redis::ErrorKind::Client, "a turn cannot be written", error.to_string()))
+        })?;
+        command.arg(turn.turn_id.to_string()).arg(json);
+    }
+    Ok(command)
+}
+
+fn refused(error: &RedisError) -> StoreError {
+    StoreError::Refused(error.to_string())
+}
+
+fn turns_key(session: Uuid) -> String {
+    format!("ai-warp:{{{session}}}:turns")
+}
+
+fn ids_key(session: Uuid) -> String {
+    format!("ai-warp:{{{session}}}:ids")
+}
+
+fn connector(config: &ValkeyConfig, password: Option<&SecretString>) -> RedisResult<Connector> {
+    let address = if config.tls {
+        use_ring();
+        ConnectionAddr::TcpTls {
+            host: config.host.clone(),
+            port: config.port,
+            insecure: false,
+            tls_params: None,
+        }
+    } else {
+        ConnectionAddr::Tcp(config.host.clone(), config.port)
+    };
+    let mut settings = RedisConnectionInfo::default();
+    if let Some(username) = &config.username {
+        settings = settings.set_username(username);
+    }
+    if let Some(password) = password {
+        settings = settings.set_password(password.expose());
+    }
+    if !config.cluster {
+        let info =
+            address.into_connection_info()?.set_redis_settings(settings.set_db(config.database.into()));
+        return Ok(Connector::Single(Box::new(Client::open(info)?)));
+    }
+    let info = address.into_connection_info()?.set_redis_settings(settings);
+    let client = ClusterClientBuilder::new([info])
+        .connection_timeout(CONNECT_TIMEOUT)
+        .response_timeout(RESPONSE_TIMEOUT)
+        .build()?;
+    Ok(Connector::Cluster(Box::new(client)))
+}
+
+/// Chooses the TLS provider of this process, where nobody has; `redis` would panic without one.
+fn use_ring() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

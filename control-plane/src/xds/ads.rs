@@ -1,0 +1,211 @@
+//! The aggregated discovery service: one stream per Envoy, state of the world.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+};
+use envoy_types::pb::google::protobuf::value::Kind as Value;
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::push::{Heard, Push};
+use super::resources::{self, Inputs, NodeTraits, Resources};
+use super::retired::Retired;
+use super::{Fleet, XdsState};
+
+/// Responses that may wait for a slow Envoy. Each kind has at most one outstanding, so there are never more.
+const OUTBOX: usize = 8;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Ads {
+    state: XdsState,
+}
+
+impl Ads {
+    pub(super) fn new(state: XdsState) -> Self {
+        Self { state }
+    }
+}
+
+type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for Ads {
+    type StreamAggregatedResourcesStream = Responses<DiscoveryResponse>;
+    type DeltaAggregatedResourcesStream = Responses<DeltaDiscoveryResponse>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
+        let node =
+            first.node.clone().ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
+        let (outbox, responses) = mpsc::channel(OUTBOX);
+        let span = info_span!("envoy", node = %node.id);
+        let session = Session::new(self.state.clone(), &node, outbox);
+        tokio::spawn(session.run(first, requests).instrument(span));
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+    }
+
+    async fn delta_aggregated_resources(
+        &self,
+        _: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        Err(Status::unimplemented("this control plane speaks state-of-the-world ADS: api_type GRPC"))
+    }
+}
+
+/// One connected Envoy. Ends when its stream does.
+struct Session {
+    state: XdsState,
+    traits: NodeTraits,
+    outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>,
+    retired: Retired,
+    membership: Membership,
+}
+
+/// A place in the fleet, given up when dropped.
+struct Membership {
+    fleet: Arc<Fleet>,
+    key: u64,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.fleet.leave(self.key);
+    }
+}
+
+impl Session {
+    fn new(state: XdsState, node: &Node, outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>) -> Self {
+        let key = state.fleet.join(&node.id, &envoy_version(node));
+        let membership = Membership { fleet: Arc::clone(&state.fleet), key };
+        Self { state, traits: node_traits(node), outbox, retired: Retired::default(), membership }
+    }
+
+    async fn run(mut self, first: DiscoveryRequest, mut requests: Streaming<DiscoveryRequest>) {
+        info!("connected");
+        let (resources, mut expiry) = self.build();
+        let mut push = Push::new(resources);
+        self.hear(&mut push, &first);
+        loop {
+            while let Some((kind, response)) = push.next(Instant::now()) {
+                debug!(kind = kind.label(), version = response.version_info, "push");
+                self.state.fleet.sent(self.membership.key, kind, &response.version_info);
+                if self.outbox.send(Ok(response)).await.is_err() {
+                    break;
+                }
+            }
+            let wake_at = [push.wake_at(), expiry].into_iter().flatten().min();
+            tokio::select! {
+                request = requests.message() => match request {
+                    Ok(Some(request)) => self.hear(&mut push, &request),
+                    Ok(None) | Err(_) => break,
+                },
+                changed = self.state.config.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let (resources, next_expiry) = self.build();
+                    push.update(resources);
+                    expiry = next_expiry;
+                }
+                () = sleep_until(wake_at) => {
+                    if expiry.is_some_and(|at| at <= Instant::now()) {
+                        let (resources, next_expiry) = self.build();
+                        push.update(resources);
+                        expiry = next_expiry;
+                    }
+                }
+            }
+        }
+        info!("disconnected");
+    }
+
+    /// The resources for this Envoy now, and when they change by themselves.
+    fn build(&mut self) -> (Resources, Option<Instant>) {
+        let loaded = Arc::clone(&self.state.config.borrow_and_update());
+        let now = Instant::now();
+        self.retired.update(&loaded, now);
+        let (retired, expiry) = self.retired.at(now);
+        let inputs = Inputs {
+            gateway: &loaded.gateway,
+            hostname: &loaded.config.server.hostname,
+            port: loaded.config.server.port,
+            keys: &loaded.secrets.provider_keys,
+            retired: &retired,
+            filter: &self.state.filter,
+        };
+        (resources::build(inputs, &self.traits), expiry)
+    }
+
+    fn hear(&self, push: &mut Push, request: &DiscoveryRequest) {
+        let (fleet, key) = (&self.state.fleet, self.membership.key);
+        match push.hear(request, Instant::now()) {
+            Heard::Accepted { kind, version } => {
+                debug!(kind = kind.label(), version, "accepted");
+                fleet.acknowledged(key, kind, &version);
+            }
+            Heard::Refused { kind, version, reason } => {
+                warn!(
+                    kind = kind.label(),
+                    version, reason, "Envoy refused a configuration; it keeps the last one"
+                );
+                fleet.refused(key, kind, &version, &reason);
+            }
+            Heard::Unknown => {
+                debug!(type_url = request.type_url, "asked for a type this server does not have")
+            }
+            Heard::Nothing => {}
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn envoy_version(node: &Node) -> String {
+    use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
+    match &node.user_agent_version_type {
+        Some(UserAgentVersionType::UserAgentVersion(version)) => version.clone(),
+        Some(UserAgentVersionType::UserAgentBuildVersion(build)) => {
+            let version = build.version.as_ref();
+            version.map(|v| format!("{}.{}.{}", v.major_number, v.minor_number, v.patch)).unwrap_or_default()
+        }
+        None => String::new(),
+    }
+}
+
+/// Reads the traits from `node.metadata.ai_warp`, as [`crate::bootstrap`] writes them.
+fn node_traits(node: &Node) -> NodeTraits {
+    let fields = node.metadata.as_ref().and_then(|metadata| metadata.fields.get("ai_warp"));
+    let Some(Value::StructValue(traits)) = fields.and_then(|value| value.kind.as_ref()) else {
+        return NodeTraits::default();
+    };
+    let field = |name: &str| traits.fields.get(name).and_then(|value| value.kind.as_ref());
+    NodeTraits {
+        port: match field("port") {
+            Some(Value::NumberValue(port)) if (0.0..=65_535.0).contains(port) => Some(*port as u16),
+            _ => None,
+        },
+        filter_path: match field("filter") {
+            Some(Value::StringValue(path)) => Some(path.clone()),
+            _ => None,
+        },
+    }
+}

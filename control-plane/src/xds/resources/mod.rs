@@ -1,0 +1,159 @@
+//! Envoy's resources, built from the compiled configuration.
+//!
+//! One file per kind of resource. Nothing here talks to anyone: [`build`] is a function from a configuration and the
+//! traits of one Envoy to everything that Envoy is told.
+
+mod cluster;
+mod listener;
+mod proto;
+mod route;
+mod secret;
+mod wasm;
+
+use std::collections::BTreeMap;
+
+use ai_warp_core::config::{Gateway, Provider};
+use envoy_types::pb::google::protobuf::Any;
+
+use crate::config::SecretString;
+use crate::filter_code::FilterCode;
+
+pub use listener::LISTENER;
+pub(super) use proto::short_hash;
+pub use secret::secret_name;
+pub(super) use wasm::code_path;
+
+/// The kinds of resources, in the order in which a change is pushed: what is referred to comes before what refers to
+/// it, so that no request meets a reference to something that is not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Clusters (CDS).
+    Cluster,
+    /// API keys (SDS).
+    Secret,
+    /// The listener (LDS).
+    Listener,
+    /// Routes (RDS).
+    Route,
+    /// The filter's configuration (ECDS): with it the gateway starts to use all the others.
+    Extension,
+}
+
+impl Kind {
+    /// All of them, in push order.
+    pub const ALL: [Self; 5] = [Self::Cluster, Self::Secret, Self::Listener, Self::Route, Self::Extension];
+
+    /// The type URL on the wire.
+    pub const fn type_url(self) -> &'static str {
+        match self {
+            Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::Extension => "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        }
+    }
+
+    /// What `/status` calls it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Cluster => "clusters",
+            Self::Secret => "secrets",
+            Self::Listener => "listeners",
+            Self::Route => "routes",
+            Self::Extension => "filter",
+        }
+    }
+
+    /// The kind of a type URL.
+    pub fn of(type_url: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.type_url() == type_url)
+    }
+
+    /// Whether Envoy asks for all resources of the kind rather than by name.
+    pub const fn is_wildcard(self) -> bool {
+        matches!(self, Self::Cluster | Self::Listener)
+    }
+}
+
+/// What differs from one Envoy to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeTraits {
+    /// The port its listener binds, where it is not the configuration's.
+    pub port: Option<u16>,
+    /// Where it finds the filter as a file; without one it fetches the code from the control plane.
+    pub filter_path: Option<String>,
+}
+
+/// Everything that can be pushed.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The compiled configuration.
+    pub gateway: &'a Gateway,
+    /// Address the gateway binds.
+    pub hostname: &'a str,
+    /// Port the gateway binds.
+    pub port: u16,
+    /// API keys by provider.
+    pub keys: &'a BTreeMap<String, SecretString>,
+    /// Providers that an earlier configuration had: requests planned with it may still be under way.
+    pub retired: &'a [(Provider, Option<SecretString>)],
+    /// The filter's code.
+    pub filter: &'a FilterCode,
+}
+
+/// One resource.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// Hash of its content.
+    pub version: String,
+    /// The message.
+    pub body: Any,
+    /// Names of the secrets it refers to.
+    pub secrets: Vec<String>,
+    /// Whether Envoy must look up a name before it can use it.
+    pub needs_dns: bool,
+}
+
+/// All resources of one Envoy, each kind sorted by name.
+#[derive(Debug, Clone, Default)]
+pub struct Resources(BTreeMap<Kind, Vec<Resource>>);
+
+impl Resources {
+    /// The resources of a kind.
+    pub fn of(&self, kind: Kind) -> &[Resource] {
+        self.0.get(&kind).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn add(&mut self, kind: Kind, resource: Resource) {
+        self.0.entry(kind).or_default().push(resource);
+    }
+}
+
+/// Builds everything one Envoy is told.
+pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
+    let Inputs { gateway, keys, retired, filter, .. } = inputs;
+    let mut resources = Resources::default();
+    let current = gateway.providers.iter().map(|provider| (provider, keys.get(&provider.name)));
+    let providers: Vec<_> =
+        current.chain(retired.iter().map(|(provider, key)| (provider, key.as_ref()))).collect();
+    let code = wasm::code(filter, node);
+    for (provider, key) in &providers {
+        resources.add(Kind::Cluster, cluster::provider(provider, key.is_some(), gateway, &code));
+        if let Some(key) = key {
+            resources.add(Kind::Secret, secret::provider_key(provider, key));
+        }
+    }
+    resources.add(Kind::Cluster, cluster::sink());
+    let port = node.port.unwrap_or(inputs.port);
+    resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, gateway));
+    let names: Vec<_> = providers.iter().map(|(provider, _)| provider.cluster.as_str()).collect();
+    resources.add(Kind::Route, route::gateway(gateway, &names));
+    resources.add(Kind::Extension, wasm::gateway_filter(gateway, &code));
+    for list in resources.0.values_mut() {
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    resources
+}

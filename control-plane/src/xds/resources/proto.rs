@@ -1,0 +1,83 @@
+//! Small shapes of protobuf that every resource needs.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, AggregatedConfigSource, ApiVersion, ConfigSource, SocketAddress, TypedExtensionConfig, address,
+    config_source, socket_address,
+};
+use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration as ProtoDuration, UInt32Value};
+use envoy_types::pb::xds::core::v3::TypedExtensionConfig as XdsExtension;
+use prost::{Message, Name};
+
+use super::Resource;
+use crate::filter_code::sha256_hex;
+
+pub(super) fn any<M: Message + Name>(message: &M) -> Any {
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
+/// A resource whose version is the hash of its bytes.
+pub(super) fn resource<M: Message + Name>(name: impl Into<String>, message: &M) -> Resource {
+    let body = any(message);
+    Resource {
+        name: name.into(),
+        version: short_hash(&body.value),
+        body,
+        secrets: Vec::new(),
+        needs_dns: false,
+    }
+}
+
+pub(crate) fn short_hash(bytes: &[u8]) -> String {
+    let mut hash = sha256_hex(bytes);
+    hash.truncate(16);
+    hash
+}
+
+pub(super) fn extension<M: Message + Name>(name: &str, message: &M) -> TypedExtensionConfig {
+    TypedExtensionConfig { name: name.to_owned(), typed_config: Some(any(message)) }
+}
+
+/// The same in the namespace that matchers use.
+pub(super) fn xds_extension<M: Message + Name>(name: &str, message: &M) -> XdsExtension {
+    XdsExtension { name: name.to_owned(), typed_config: Some(any(message)) }
+}
+
+pub(super) fn millis(millis: u64) -> ProtoDuration {
+    duration(Duration::from_millis(millis))
+}
+
+pub(super) fn duration(span: Duration) -> ProtoDuration {
+    ProtoDuration {
+        seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn number(value: u32) -> UInt32Value {
+    UInt32Value { value }
+}
+
+pub(super) fn truth(value: bool) -> BoolValue {
+    BoolValue { value }
+}
+
+pub(super) fn socket(host: &str, port: u16) -> Address {
+    Address {
+        address: Some(address::Address::SocketAddress(SocketAddress {
+            address: host.to_owned(),
+            port_specifier: Some(socket_address::PortSpecifier::PortValue(port.into())),
+            ..Default::default()
+        })),
+    }
+}
+
+/// "Ask on the stream you are on."
+pub(super) fn from_ads() -> ConfigSource {
+    ConfigSource {
+        resource_api_version: ApiVersion::V3.into(),
+        config_source_specifier: Some(config_source::ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        ..Default::default()
+    }
+}

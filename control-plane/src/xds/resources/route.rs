@@ -1,0 +1,222 @@
+//! The routes: the unified API to the plan, sessions to the control plane, everything else a typed error.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ai_warp_core::config::Gateway;
+use ai_warp_core::error::{ErrorCode, GatewayError};
+use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, CONTROL_PLANE_CLUSTER, RETRY_HEADER, RETRY_WAIT_HEADER};
+use envoy_types::pb::envoy::config::core::v3::{
+    DataSource, HeaderValue, HeaderValueOption, data_source, header_value_option,
+};
+use envoy_types::pb::envoy::config::route::v3::{
+    ClusterSpecifierPlugin, DirectResponseAction, FilterConfig, HeaderMatcher, RetryPolicy, Route,
+    RouteAction, RouteConfiguration, RouteMatch, VirtualHost, header_matcher, retry_policy, route,
+    route_action, route_match,
+};
+use envoy_types::pb::envoy::extensions::matching::common_inputs::network::v3::FilterStateInput;
+use envoy_types::pb::envoy::extensions::router::cluster_specifiers::matcher::v3::{
+    ClusterAction, MatcherClusterSpecifier,
+};
+use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
+use envoy_types::pb::google::protobuf::{Any, UInt64Value};
+use envoy_types::pb::xds::r#type::matcher::v3::{Matcher, matcher};
+use prost::Message as _;
+
+use super::Resource;
+use super::cluster::SINK;
+use super::proto::{any, duration, extension, millis, number, resource, short_hash, xds_extension};
+use super::wasm::GATEWAY_FILTER;
+
+/// Name of the route configuration.
+pub(super) const ROUTES: &str = "gateway";
+
+/// Where sessions are read and deleted.
+const SESSIONS_PREFIX: &str = "/api/v1/sessions";
+
+/// Longest wait for the sessions API.
+const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Wait before a fallback: as good as none.
+const FALLBACK_WAIT: Duration = Duration::from_millis(1);
+
+/// Longest wait that an attempt may ask for.
+const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(300);
+
+/// The routes, with `clusters` to choose from.
+pub(super) fn gateway(gateway: &Gateway, clusters: &[&str]) -> Resource {
+    let without_clusters = configuration(gateway, &[]);
+    // A map is encoded in no particular order, so the hash is taken of what it is built from.
+    let fingerprint = format!("{}{clusters:?}", short_hash(&without_clusters.encode_to_vec()));
+    Resource {
+        version: short_hash(fingerprint.as_bytes()),
+        ..resource(ROUTES, &configuration(gateway, clusters))
+    }
+}
+
+fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
+    let Gateway { paths, .. } = gateway;
+    let mut routes = Vec::new();
+    for path in [&paths.prompt, &paths.stream] {
+        let exact = route_match::PathSpecifier::Path(path.clone());
+        routes.push(prompt_route(exact.clone(), gateway, clusters));
+        routes.push(refusal(exact, &method_not_allowed("POST"), Some("POST")));
+    }
+    for method in ["GET", "DELETE"] {
+        routes.push(sessions_route(method));
+    }
+    let sessions = route_match::PathSpecifier::PathSeparatedPrefix(SESSIONS_PREFIX.to_owned());
+    routes.push(refusal(sessions, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
+    let nothing = GatewayError::new(ErrorCode::NotFound, "there is nothing at this path");
+    routes.push(refusal(route_match::PathSpecifier::Prefix("/".to_owned()), &nothing, None));
+    let largest_body = gateway.max_request_bytes as u64 + (1 << 20);
+    RouteConfiguration {
+        name: ROUTES.to_owned(),
+        virtual_hosts: vec![VirtualHost {
+            name: ROUTES.to_owned(),
+            domains: vec!["*".to_owned()],
+            routes,
+            // The router keeps the client's body for every attempt.
+            request_body_buffer_limit: Some(UInt64Value { value: largest_body }),
+            response_headers_to_remove: vec![RETRY_HEADER.to_owned(), RETRY_WAIT_HEADER.to_owned()],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+fn matching(path: route_match::PathSpecifier, method: Option<&str>) -> RouteMatch {
+    let method = method.map(|method| HeaderMatcher {
+        name: ":method".to_owned(),
+        header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::StringMatch(StringMatcher {
+            match_pattern: Some(string_matcher::MatchPattern::Exact(method.to_owned())),
+            ..Default::default()
+        })),
+        ..Default::default()
+    });
+    RouteMatch { path_specifier: Some(path), headers: method.into_iter().collect(), ..Default::default() }
+}
+
+fn prompt_route(path: route_match::PathSpecifier, gateway: &Gateway, clusters: &[&str]) -> Route {
+    let specifier = extension("envoy.router.cluster_specifier_plugin.matcher", &cluster_specifier(clusters));
+    Route {
+        r#match: Some(matching(path, Some("POST"))),
+        action: Some(route::Action::Route(RouteAction {
+            cluster_specifier: Some(route_action::ClusterSpecifier::InlineClusterSpecifierPlugin(
+                ClusterSpecifierPlugin { extension: Some(specifier), is_optional: false },
+            )),
+            // What bounds an exchange are its attempts: each has a timeout, and their number is the plan's.
+            timeout: Some(millis(0)),
+            retry_policy: Some(retry_policy(gateway)),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
+
+/// The filter alone says what is retried; Envoy does the retrying, each time asking anew which cluster is meant.
+fn retry_policy(gateway: &Gateway) -> RetryPolicy {
+    let tries = 1 + u32::from(gateway.retry_max);
+    let most_attempts = u32::try_from(gateway.models.len()).unwrap_or(u32::MAX).saturating_mul(tries);
+    RetryPolicy {
+        retry_on: "retriable-headers,reset,connect-failure".to_owned(),
+        retriable_headers: vec![HeaderMatcher {
+            name: RETRY_HEADER.to_owned(),
+            header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::PresentMatch(true)),
+            ..Default::default()
+        }],
+        // One more than a plan can need: a last attempt that ends without a word comes back to be told that it was.
+        num_retries: Some(number(most_attempts)),
+        per_try_timeout: Some(millis(gateway.request_timeout_ms)),
+        per_try_idle_timeout: Some(millis(gateway.request_timeout_ms)),
+        refresh_cluster_on_retry: true,
+        retry_back_off: Some(retry_policy::RetryBackOff {
+            base_interval: Some(duration(FALLBACK_WAIT)),
+            max_interval: Some(duration(FALLBACK_WAIT)),
+        }),
+        rate_limited_retry_back_off: Some(retry_policy::RateLimitedRetryBackOff {
+            reset_headers: vec![retry_policy::ResetHeader {
+                name: RETRY_WAIT_HEADER.to_owned(),
+                format: retry_policy::ResetHeaderFormat::Seconds.into(),
+            }],
+            max_interval: Some(duration(LONGEST_RETRY_WAIT)),
+        }),
+        ..Default::default()
+    }
+}
+
+/// "The cluster that the filter state names."
+fn cluster_specifier(clusters: &[&str]) -> MatcherClusterSpecifier {
+    let choose = |cluster: &str| matcher::OnMatch {
+        on_match: Some(matcher::on_match::OnMatch::Action(xds_extension(
+            "cluster",
+            &ClusterAction { cluster: cluster.to_owned() },
+        ))),
+        ..Default::default()
+    };
+    let map = clusters.iter().map(|cluster| ((*cluster).to_owned(), choose(cluster))).collect();
+    let tree = matcher::MatcherTree {
+        input: Some(xds_extension(
+            "filter-state",
+            &FilterStateInput { key: CLUSTER_FILTER_STATE.to_owned(), ..Default::default() },
+        )),
+        tree_type: Some(matcher::matcher_tree::TreeType::ExactMatchMap(matcher::matcher_tree::MatchMap {
+            map,
+        })),
+    };
+    MatcherClusterSpecifier {
+        cluster_matcher: Some(Matcher {
+            matcher_type: Some(matcher::MatcherType::MatcherTree(tree)),
+            on_no_match: Some(Box::new(choose(SINK))),
+        }),
+    }
+}
+
+fn sessions_route(method: &str) -> Route {
+    let path = route_match::PathSpecifier::PathSeparatedPrefix(SESSIONS_PREFIX.to_owned());
+    Route {
+        r#match: Some(matching(path, Some(method))),
+        action: Some(route::Action::Route(RouteAction {
+            cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(
+                CONTROL_PLANE_CLUSTER.to_owned(),
+            )),
+            timeout: Some(duration(SESSIONS_TIMEOUT)),
+            ..Default::default()
+        })),
+        typed_per_filter_config: without_filter(),
+        ..Default::default()
+    }
+}
+
+fn method_not_allowed(allowed: &str) -> GatewayError {
+    GatewayError::new(ErrorCode::MethodNotAllowed, format!("this path takes {allowed} only"))
+}
+
+fn refusal(path: route_match::PathSpecifier, error: &GatewayError, allow: Option<&str>) -> Route {
+    let header = |key: &str, value: &str| HeaderValueOption {
+        header: Some(HeaderValue { key: key.to_owned(), value: value.to_owned(), ..Default::default() }),
+        append_action: header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..Default::default()
+    };
+    let mut headers = vec![header("content-type", "application/json")];
+    headers.extend(allow.map(|methods| header("allow", methods)));
+    Route {
+        r#match: Some(matching(path, None)),
+        action: Some(route::Action::DirectResponse(DirectResponseAction {
+            status: error.code.status().into(),
+            body: Some(DataSource {
+                specifier: Some(data_source::Specifier::InlineBytes(error.body())),
+                ..Default::default()
+            }),
+            ..Default::default()
+        })),
+        response_headers_to_add: headers,
+        typed_per_filter_config: without_filter(),
+        ..Default::default()
+    }
+}
+
+fn without_filter() -> HashMap<String, Any> {
+    let off = FilterConfig { disabled: true, ..Default::default() };
+    HashMap::from([(GATEWAY_FILTER.to_owned(), any(&off))])
+}

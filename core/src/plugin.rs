@@ -1,0 +1,43 @@
+//! What Envoy and the control plane must agree on with the filter: the plugin's configuration, and names.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Gateway;
+
+/// Filter state the filter writes with `set_property` and the router's cluster matcher reads.
+pub const CLUSTER_PROPERTY: &str = "ai_warp_cluster";
+
+/// Key of that filter state in Envoy's configuration: Envoy prefixes what a Wasm filter sets.
+pub const CLUSTER_FILTER_STATE: &str = "wasm.ai_warp_cluster";
+
+/// Filter state that leads from an attempt to its exchange.
+pub const EXCHANGE_PROPERTY: &str = "ai_warp_exchange";
+
+/// Response header by which an attempt asks the router to retry. Removed from what clients send and get.
+pub const RETRY_HEADER: &str = "x-ai-warp-retry";
+
+/// Response header with the whole seconds the router waits before that retry.
+pub const RETRY_WAIT_HEADER: &str = "x-ai-warp-retry-wait";
+
+/// Response header for operators: `provider:model` that answered.
+pub const MODEL_HEADER: &str = "x-ai-warp-model";
+
+/// Response header for operators: how many upstream requests were made.
+pub const ATTEMPTS_HEADER: &str = "x-ai-warp-attempts";
+
+/// Response header that is `false` where the turn could not be stored in time.
+pub const STORED_HEADER: &str = "x-ai-warp-stored";
+
+/// The cluster of the control plane, in every bootstrap.
+pub const CONTROL_PLANE_CLUSTER: &str = "ai-warp-control-plane";
+
+/// The configuration of one plugin, as JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "camelCase")]
+pub enum PluginConfig {
+    /// The filter of the listener. Changes with every configuration.
+    Gateway(Gateway),
+    /// The filter of the provider clusters. Constant, so that a new configuration touches no cluster: all an attempt
+    /// needs is in its exchange.
+    Attempt,
+}

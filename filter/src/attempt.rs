@@ -1,0 +1,307 @@
+//! The attempt context: one try of one model, as an upstream filter of the model's provider.
+//!
+//! Writes the provider's request from the exchange, reads the answer, and holds it until it is one. Whatever fails
+//! before that is turned into a retriable response, after the router was told which cluster comes next.
+
+use std::rc::Rc;
+
+use ai_warp_core::answer::{self, StreamReader};
+use ai_warp_core::api::unified;
+use ai_warp_core::dialect::Dialect;
+use ai_warp_core::error::{ErrorCode, GatewayError};
+use ai_warp_core::exchange::{Exchange, Verdict};
+use ai_warp_core::failure::{Failure, FailureKind, parse_retry_after};
+use ai_warp_core::plugin::{
+    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, MODEL_HEADER, RETRY_HEADER, RETRY_WAIT_HEADER,
+};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+use uuid::Uuid;
+
+use crate::exchanges::{self, SharedExchange};
+use crate::host::{self, Body};
+
+/// Most bytes read of an error body; what says why stands at its start.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// What providers are told we are.
+const USER_AGENT: &str = concat!("ai-warp/", env!("CARGO_PKG_VERSION"));
+
+/// An SSE comment, which clients skip.
+const EMPTY_COMMENT: &[u8] = b":\n\n";
+
+/// One try of one model.
+#[derive(Default)]
+pub(crate) struct AttemptContext {
+    state: State,
+}
+
+#[derive(Default)]
+enum State {
+    /// Nothing is left to do: what comes goes through as it is.
+    #[default]
+    Done,
+    /// The request is under way.
+    Sending { attempt: Sending, body: Vec<u8> },
+    /// An error status; the body says more.
+    ReadingFailure { attempt: Sending, status: u16, retry_after_secs: Option<u32> },
+    /// Status 200, and the answer comes in one piece.
+    ReadingWhole(Sending),
+    /// Status 200, and the answer comes as a stream.
+    Streaming(Stream),
+    /// The stream failed after its commit: the error event is out, and nothing follows it.
+    Broken,
+}
+
+#[derive(Clone)]
+struct Sending {
+    exchange: SharedExchange,
+    dialect: &'static dyn Dialect,
+}
+
+struct Stream {
+    exchange: SharedExchange,
+    reader: StreamReader,
+    /// Whether the head of the response has left for the client.
+    committed: bool,
+}
+
+impl AttemptContext {
+    /// Writes the provider's request in place of the client's.
+    fn begin(&mut self) -> Result<(), GatewayError> {
+        let exchange = host::property(&[EXCHANGE_PROPERTY]).and_then(|key| exchanges::find(&key));
+        let Some(exchange) = exchange else {
+            let message = "the gateway was replaced while the request was under way";
+            return Err(GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, message));
+        };
+        let cluster = host::property(&["xds", "cluster_name"]).unwrap_or_default();
+        let cluster = String::from_utf8_lossy(&cluster);
+        let attempt = exchange.borrow_mut().begin_attempt(&cluster, host::now_ms())?;
+        if let Some(next) = &attempt.next_cluster {
+            host::set_filter_state(CLUSTER_PROPERTY, next);
+        }
+        let accept = if exchange.borrow().is_stream() { "text/event-stream" } else { "application/json" };
+        let length = attempt.body.len().to_string();
+        // The whole map: what an earlier attempt or the client left in it must not reach this provider.
+        host::write_request_headers(vec![
+            (":method", "POST"),
+            (":scheme", attempt.scheme),
+            (":authority", &attempt.authority),
+            (":path", &attempt.path),
+            ("content-type", "application/json"),
+            ("content-length", &length),
+            ("accept", accept),
+            ("user-agent", USER_AGENT),
+        ]);
+        let sending = Sending { exchange, dialect: attempt.dialect };
+        self.state = State::Sending { attempt: sending, body: attempt.body };
+        Ok(())
+    }
+
+    /// Decides what follows from `failure`, and makes the response one that the router retries or that the gateway
+    /// context replaces by the typed error. Only while the response headers are held.
+    fn fail(&mut self, exchange: &SharedExchange, failure: Failure) -> Action {
+        self.state = State::Done;
+        if let Verdict::TryAgain { cluster, wait_secs } = exchange.borrow_mut().fail(failure) {
+            if let Some(cluster) = cluster {
+                host::set_filter_state(CLUSTER_PROPERTY, &cluster);
+            }
+            if wait_secs > 0 {
+                host::set_response_header(RETRY_WAIT_HEADER, &wait_secs.to_string());
+            }
+            host::set_response_header(RETRY_HEADER, "1");
+        }
+        Action::Continue
+    }
+
+    fn read_failure(&mut self, size: usize) -> Action {
+        let State::ReadingFailure { attempt, status, retry_after_secs } = std::mem::take(&mut self.state)
+        else {
+            return Action::Continue;
+        };
+        let body = Body::Response.read(size.min(MAX_ERROR_BYTES));
+        let mut failure = attempt.dialect.read_failure(status, &body);
+        failure.retry_after_secs = retry_after_secs.or(failure.retry_after_secs);
+        self.fail(&attempt.exchange, failure)
+    }
+
+    fn read_whole(&mut self, size: usize) -> Action {
+        let State::ReadingWhole(attempt) = std::mem::take(&mut self.state) else { return Action::Continue };
+        let answer = match answer::read_whole(attempt.dialect, &Body::Response.read(size)) {
+            Ok(answer) => answer,
+            Err(failure) => return self.fail(&attempt.exchange, failure),
+        };
+        let mut exchange = attempt.exchange.borrow_mut();
+        exchange.complete(answer);
+        if let Some(answer) = exchange.prompt_answer(None) {
+            let body = answer.body();
+            write_head(&exchange, "application/json", Some(body.len()));
+            Body::Response.replace(size, &body);
+        }
+        Action::Continue
+    }
+
+    fn read_stream(&mut self, size: usize, end_of_stream: bool) -> Action {
+        let State::Streaming(stream) = &mut self.state else { return Action::Continue };
+        let piece = Body::Response.read(size);
+        let mut out = Vec::with_capacity(piece.len());
+        let mut on_text = |text: &str| unified::write_content(&mut out, Uuid::new_v4(), text);
+        let mut result = stream.reader.read(&piece, &mut on_text).map(|()| None);
+        if result.is_ok() && end_of_stream {
+            result = stream.reader.finish(&mut on_text).map(Some);
+        }
+        let exchange = Rc::clone(&stream.exchange);
+        let failure = match result {
+            Ok(None) if out.is_empty() && !stream.committed => {
+                Body::Response.replace(size, b"");
+                return Action::Pause;
+            }
+            Ok(answer) => {
+                if !stream.committed {
+                    stream.committed = true;
+                    exchange.borrow_mut().commit();
+                    write_head(&exchange.borrow(), "text/event-stream", None);
+                }
+                if let Some(answer) = answer {
+                    self.state = State::Done;
+                    exchange.borrow_mut().complete(answer);
+                    write_end(&exchange.borrow(), &mut out);
+                }
+                Body::Response.replace(size, &out);
+                return Action::Continue;
+            }
+            Err(failure) => failure,
+        };
+        if !stream.committed {
+            return self.fail(&exchange, failure);
+        }
+        self.state = State::Broken;
+        let error = exchange.borrow_mut().fail_committed(failure);
+        unified::write_error(&mut out, Uuid::new_v4(), &error);
+        Body::Response.replace(size, &out);
+        Action::Continue
+    }
+}
+
+/// The head of an answer. What the provider sent in its own is gone.
+fn write_head(exchange: &Exchange, content_type: &str, length: Option<usize>) {
+    let attempts = exchange.attempts().to_string();
+    let length = length.map(|length| length.to_string());
+    let session = exchange.ids().map(|ids| ids.session.to_string());
+    let mut headers = vec![
+        (":status", "200"),
+        ("content-type", content_type),
+        (MODEL_HEADER, exchange.model_id()),
+        (ATTEMPTS_HEADER, &attempts),
+    ];
+    match &length {
+        Some(length) => headers.push(("content-length", length)),
+        None => headers.push(("cache-control", "no-cache")),
+    }
+    if let Some(session) = &session {
+        headers.push((&exchange.gateway().session_header, session));
+    }
+    host::write_response_headers(headers);
+}
+
+/// The end of a stream: the end event, or, where the gateway context writes it after the turn is stored, something
+/// for it to append to.
+fn write_end(exchange: &Exchange, out: &mut Vec<u8>) {
+    match exchange.prompt_answer(None) {
+        Some(answer) if answer.session_id.is_none() => unified::write_end(out, Uuid::new_v4(), &answer),
+        _ if out.is_empty() => out.extend_from_slice(EMPTY_COMMENT),
+        _ => {}
+    }
+}
+
+impl Context for AttemptContext {}
+
+impl HttpContext for AttemptContext {
+    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        if let Err(error) = self.begin() {
+            // Bypasses retries. The gateway context knows the same error and writes it.
+            host::respond(error.code.status(), vec![("content-type", "application/json")], &error.body());
+            return Action::Pause;
+        }
+        Action::Continue
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if !end_of_stream {
+            return Action::Pause;
+        }
+        if let State::Sending { body, .. } = &mut self.state {
+            Body::Request.replace(size, &std::mem::take(body));
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        let State::Sending { attempt, .. } = &self.state else { return Action::Continue };
+        let attempt = attempt.clone();
+        attempt.exchange.borrow_mut().note_response();
+        let status = host::response_header(":status")
+            .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok())
+            .unwrap_or(0);
+        let is_stream = attempt.exchange.borrow().is_stream();
+        self.state = if status != 200 {
+            let retry_after_secs =
+                host::response_header("retry-after").and_then(|value| parse_retry_after(&value));
+            State::ReadingFailure { attempt, status, retry_after_secs }
+        } else if is_stream && is_event_stream() {
+            let limit = attempt.exchange.borrow().gateway().max_response_bytes;
+            let reader = StreamReader::new(attempt.dialect, limit);
+            State::Streaming(Stream { exchange: attempt.exchange, reader, committed: false })
+        } else {
+            State::ReadingWhole(attempt)
+        };
+        if end_of_stream { self.read(0, true) } else { Action::Pause }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.read(size, end_of_stream)
+    }
+}
+
+impl AttemptContext {
+    fn read(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match &self.state {
+            State::Done | State::Sending { .. } => Action::Continue,
+            State::Broken => {
+                Body::Response.replace(size, b"");
+                Action::Continue
+            }
+            State::ReadingFailure { .. } if end_of_stream || size >= MAX_ERROR_BYTES => {
+                self.read_failure(size)
+            }
+            State::ReadingWhole(attempt) => {
+                let exchange = Rc::clone(&attempt.exchange);
+                let limit = exchange.borrow().gateway().max_response_bytes;
+                if size > limit {
+                    let message = format!("sent more than {limit} bytes");
+                    return self.fail(&exchange, Failure::new(FailureKind::TooLarge, message));
+                }
+                if exchange.borrow().is_stream() && end_of_stream {
+                    return self.read_whole_in_place_of_stream(size);
+                }
+                if end_of_stream { self.read_whole(size) } else { Action::Pause }
+            }
+            State::ReadingFailure { .. } => Action::Pause,
+            State::Streaming(_) => self.read_stream(size, end_of_stream),
+        }
+    }
+
+    /// A JSON body in answer to a request for a stream: an error under status 200, or a provider that does not stream.
+    fn read_whole_in_place_of_stream(&mut self, size: usize) -> Action {
+        let State::ReadingWhole(attempt) = std::mem::take(&mut self.state) else { return Action::Continue };
+        let failure = match answer::read_whole(attempt.dialect, &Body::Response.read(size)) {
+            Ok(_) => Failure::new(FailureKind::Malformed, "answered a request for a stream without one"),
+            Err(failure) => failure,
+        };
+        self.fail(&attempt.exchange, failure)
+    }
+}
+
+fn is_event_stream() -> bool {
+    host::response_header("content-type").is_some_and(|value| value.starts_with(b"text/event-stream"))
+}

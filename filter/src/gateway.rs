@@ -1,0 +1,238 @@
+//! The gateway context: the client's side of an exchange.
+//!
+//! Reads the prompt, loads the session, makes the plan and hands over to the router. On the way back it answers what no
+//! attempt could, and holds the end of an answer until its turn is stored.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ai_warp_core::api::unified::{self, PromptRequest};
+use ai_warp_core::config::Gateway;
+use ai_warp_core::error::{ErrorCode, GatewayError};
+use ai_warp_core::exchange::{Exchange, TurnIds};
+use ai_warp_core::plugin::{
+    ATTEMPTS_HEADER, CLUSTER_PROPERTY, CONTROL_PLANE_CLUSTER, EXCHANGE_PROPERTY, STORED_HEADER,
+};
+use ai_warp_core::sync::{History, HistoryTurn, SESSIONS_PATH};
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+use uuid::Uuid;
+
+use crate::exchanges::{Registration, SharedExchange};
+use crate::host::{self, Body};
+use crate::sync;
+
+/// Longest wait for the history of a session.
+const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One client request.
+pub(crate) struct GatewayContext {
+    context_id: u32,
+    gateway: Rc<Gateway>,
+    is_stream_path: bool,
+    state: State,
+}
+
+enum State {
+    /// The request body is not complete.
+    Reading,
+    /// The session's history is on its way.
+    LoadingHistory(PromptRequest, Uuid),
+    /// The router has it.
+    Exchanging { exchange: SharedExchange, _registration: Registration },
+    /// A response of our own went out; nothing is left to do.
+    Responded,
+}
+
+/// A response held until its turn is stored.
+#[derive(Debug)]
+pub(crate) struct HeldResponse {
+    context_id: u32,
+    exchange: SharedExchange,
+}
+
+impl GatewayContext {
+    pub(crate) fn new(context_id: u32, gateway: Rc<Gateway>) -> Self {
+        Self { context_id, gateway, is_stream_path: false, state: State::Reading }
+    }
+
+    fn respond(&mut self, error: &GatewayError, attempts: u32) {
+        let retry_after = error.retry_after_secs.map(|secs| secs.to_string());
+        let attempts = attempts.to_string();
+        let mut headers = vec![("content-type", "application/json"), (ATTEMPTS_HEADER, attempts.as_str())];
+        if let Some(retry_after) = &retry_after {
+            headers.push(("retry-after", retry_after));
+        }
+        self.state = State::Responded;
+        host::respond(error.code.status(), headers, &error.body());
+    }
+
+    /// Reads the prompt; then the exchange begins, or its history is asked for.
+    fn read_prompt(&mut self, body: &[u8]) -> Result<Action, GatewayError> {
+        let mut request = PromptRequest::parse(body)?;
+        request.stream |= self.is_stream_path;
+        let Some(session) = request.session_id else {
+            self.begin(request, Vec::new(), Uuid::new_v4())?;
+            return Ok(Action::Continue);
+        };
+        if self.gateway.storage.is_none() {
+            return Err(GatewayError::new(ErrorCode::OptionError, "sessionId: sessions are switched off"));
+        }
+        // Refused before anything is asked of the store.
+        request.resolve_models(&self.gateway)?;
+        let path = format!("{SESSIONS_PATH}{session}");
+        let headers =
+            vec![(":method", "GET"), (":path", path.as_str()), (":authority", CONTROL_PLANE_CLUSTER)];
+        if host::http_call(CONTROL_PLANE_CLUSTER, headers, None, HISTORY_TIMEOUT).is_none() {
+            return Err(history_unavailable());
+        }
+        self.state = State::LoadingHistory(request, session);
+        Ok(Action::Pause)
+    }
+
+    fn begin(
+        &mut self,
+        request: PromptRequest,
+        remembered: Vec<HistoryTurn>,
+        session: Uuid,
+    ) -> Result<(), GatewayError> {
+        let ids = self.gateway.storage.as_ref().map(|_| TurnIds { session, turn: Uuid::new_v4() });
+        let exchange = Exchange::new(Rc::clone(&self.gateway), request, remembered, ids)?;
+        host::set_filter_state(CLUSTER_PROPERTY, exchange.first_cluster());
+        let exchange = Rc::new(RefCell::new(exchange));
+        let registration = Registration::new(Rc::clone(&exchange));
+        host::set_filter_state(EXCHANGE_PROPERTY, &registration.key());
+        host::clear_route_cache();
+        self.state = State::Exchanging { exchange, _registration: registration };
+        Ok(())
+    }
+
+    /// Holds the response until its turn is stored, where there is one to store.
+    fn commit(&self) -> Action {
+        let State::Exchanging { exchange, .. } = &self.state else { return Action::Continue };
+        let timeout_ms = self.gateway.storage.as_ref().map(|storage| storage.commit_timeout_ms);
+        let turn = exchange.borrow().turn(host::unix_ms());
+        let (Some(turn), Some(timeout_ms)) = (turn, timeout_ms) else { return Action::Continue };
+        let held = HeldResponse { context_id: self.context_id, exchange: Rc::clone(exchange) };
+        match sync::commit(&turn, held, timeout_ms) {
+            Ok(()) => Action::Pause,
+            Err(held) => {
+                held.finish(false);
+                Action::Continue
+            }
+        }
+    }
+}
+
+impl HeldResponse {
+    /// Writes what could not be written before it was known whether the turn is stored: the end event of a stream,
+    /// or the mark of an answer whose turn is late.
+    fn finish(&self, stored: bool) {
+        let exchange = self.exchange.borrow();
+        let mark = (!stored).then_some(false);
+        if exchange.is_stream() {
+            if let Some(answer) = exchange.prompt_answer(mark) {
+                let mut end = Vec::new();
+                unified::write_end(&mut end, Uuid::new_v4(), &answer);
+                Body::Response.append(&end);
+            }
+        } else if !stored {
+            host::set_response_header(STORED_HEADER, "false");
+        }
+    }
+}
+
+/// Lets a held response go. Called by the worker's root context, whose effective context it changes.
+pub(crate) fn release(response: HeldResponse, stored: bool) {
+    if hostcalls::set_effective_context(response.context_id).is_ok() {
+        response.finish(stored);
+        host::resume_response();
+    }
+}
+
+fn history_unavailable() -> GatewayError {
+    GatewayError::new(ErrorCode::HistoryGetError, "the session's history could not be read")
+}
+
+impl Context for GatewayContext {
+    fn on_http_call_response(&mut self, _token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        let State::LoadingHistory(request, session) = std::mem::replace(&mut self.state, State::Responded)
+        else {
+            return;
+        };
+        let history = match host::http_call_reply(body_size) {
+            Some((200, body)) => serde_json::from_slice::<History>(&body).map_err(|_| history_unavailable()),
+            Some((404, _)) => Err(unified::unknown_session()),
+            _ => Err(history_unavailable()),
+        };
+        match history.and_then(|history| self.begin(request, history.turns, session)) {
+            Ok(()) => host::resume_request(),
+            Err(error) => self.respond(&error, 0),
+        }
+    }
+}
+
+impl HttpContext for GatewayContext {
+    fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        let path = host::request_header(":path").unwrap_or_default();
+        let path = path.split(|&b| b == b'?').next().unwrap_or_default();
+        self.is_stream_path = path == self.gateway.paths.stream.as_bytes();
+        let length = host::request_header("content-length")
+            .and_then(|length| std::str::from_utf8(&length).ok()?.parse::<usize>().ok());
+        if length.is_some_and(|length| length > self.gateway.max_request_bytes) {
+            self.respond(&self.too_large(), 0);
+        } else if end_of_stream {
+            self.respond(&GatewayError::new(ErrorCode::OptionError, "the request has no body"), 0);
+        }
+        Action::Pause
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if !matches!(self.state, State::Reading) {
+            return Action::Pause;
+        }
+        if size > self.gateway.max_request_bytes {
+            self.respond(&self.too_large(), 0);
+            return Action::Pause;
+        }
+        if !end_of_stream {
+            return Action::Pause;
+        }
+        match self.read_prompt(&Body::Request.read(size)) {
+            Ok(action) => action,
+            Err(error) => {
+                self.respond(&error, 0);
+                Action::Pause
+            }
+        }
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        let State::Exchanging { exchange, .. } = &self.state else { return Action::Continue };
+        let error = exchange.borrow_mut().error_of_foreign_response(host::now_ms());
+        if let Some(error) = error {
+            let attempts = exchange.borrow().attempts();
+            self.respond(&error, attempts);
+            return Action::Pause;
+        }
+        if exchange.borrow().is_stream() { Action::Continue } else { self.commit() }
+    }
+
+    fn on_http_response_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        match &self.state {
+            State::Exchanging { exchange, .. } if end_of_stream && exchange.borrow().is_stream() => {
+                self.commit()
+            }
+            _ => Action::Continue,
+        }
+    }
+}
+
+impl GatewayContext {
+    fn too_large(&self) -> GatewayError {
+        let message = format!("the request body is larger than {} bytes", self.gateway.max_request_bytes);
+        GatewayError::new(ErrorCode::RequestTooLarge, message)
+    }
+}

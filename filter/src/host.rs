@@ -1,0 +1,137 @@
+//! Envoy's hostcalls in the shape the contexts need.
+//!
+//! Every call costs about as much as parsing a small body, so there is one call where one is enough: header maps are
+//! written whole, bodies are read and written once per callback. The free functions of the SDK are used rather than
+//! its trait methods, which unwrap. A failing call is logged by Envoy itself; here it counts as "nothing there".
+
+use std::time::{Duration, Instant};
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, MapType};
+
+/// Which of the two bodies of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Body {
+    /// Towards the provider.
+    Request,
+    /// Towards the client.
+    Response,
+}
+
+impl Body {
+    const fn buffer(self) -> BufferType {
+        match self {
+            Self::Request => BufferType::HttpRequestBody,
+            Self::Response => BufferType::HttpResponseBody,
+        }
+    }
+
+    /// All `size` bytes of the body that Envoy holds.
+    pub(crate) fn read(self, size: usize) -> Vec<u8> {
+        if size == 0 {
+            return Vec::new();
+        }
+        hostcalls::get_buffer(self.buffer(), 0, size).ok().flatten().unwrap_or_default()
+    }
+
+    /// Replaces the `size` bytes that Envoy holds. Only from within a body callback, or while the body is held.
+    pub(crate) fn replace(self, size: usize, body: &[u8]) {
+        let _ = hostcalls::set_buffer(self.buffer(), 0, size, body);
+    }
+
+    /// Appends to what Envoy holds, which must not be empty.
+    pub(crate) fn append(self, more: &[u8]) {
+        let _ = hostcalls::set_buffer(self.buffer(), usize::MAX, 0, more);
+    }
+}
+
+/// A request header of the stream in effect.
+pub(crate) fn request_header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten()
+}
+
+/// A response header of the stream in effect.
+pub(crate) fn response_header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()
+}
+
+/// Writes all request headers; those not named are gone.
+pub(crate) fn write_request_headers(headers: Vec<(&str, &str)>) {
+    let _ = hostcalls::set_map(MapType::HttpRequestHeaders, headers);
+}
+
+/// Writes all response headers; those not named are gone.
+pub(crate) fn write_response_headers(headers: Vec<(&str, &str)>) {
+    let _ = hostcalls::set_map(MapType::HttpResponseHeaders, headers);
+}
+
+/// Sets one response header.
+pub(crate) fn set_response_header(name: &str, value: &str) {
+    let _ = hostcalls::set_map_value(MapType::HttpResponseHeaders, name, Some(value));
+}
+
+/// Answers in place of the upstream.
+pub(crate) fn respond(status: u16, headers: Vec<(&str, &str)>, body: &[u8]) {
+    let _ = hostcalls::send_http_response(u32::from(status), headers, Some(body));
+}
+
+/// A property of the stream in effect, or filter state by the name it was set with.
+pub(crate) fn property(path: &[&str]) -> Option<Vec<u8>> {
+    hostcalls::get_property(path.to_vec()).ok().flatten()
+}
+
+/// Sets filter state that lives as long as the request, over all its attempts.
+pub(crate) fn set_filter_state(name: &str, value: &str) {
+    let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+}
+
+/// Lets the router choose the cluster anew.
+pub(crate) fn clear_route_cache() {
+    let _ = hostcalls::call_foreign_function("clear_route_cache", None);
+}
+
+/// Lets a held request go on.
+pub(crate) fn resume_request() {
+    let _ = hostcalls::resume_http_request();
+}
+
+/// Lets a held response go on.
+pub(crate) fn resume_response() {
+    let _ = hostcalls::resume_http_response();
+}
+
+/// Starts an HTTP call to `cluster` for the context in effect; `None` where the cluster does not exist.
+pub(crate) fn http_call(
+    cluster: &str,
+    headers: Vec<(&str, &str)>,
+    body: Option<&[u8]>,
+    timeout: Duration,
+) -> Option<u32> {
+    hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout).ok()
+}
+
+/// Status and body of the reply in a call's callback; `None` where the call failed.
+pub(crate) fn http_call_reply(body_size: usize) -> Option<(u16, Vec<u8>)> {
+    let status =
+        hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok().flatten()?;
+    let status = std::str::from_utf8(&status).ok()?.parse().ok()?;
+    let body = match body_size {
+        0 => Vec::new(),
+        size => hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size).ok().flatten()?,
+    };
+    Some((status, body))
+}
+
+/// Milliseconds on a clock that does not go back; from an arbitrary start in this VM.
+pub(crate) fn now_ms() -> u64 {
+    thread_local! {
+        static START: Instant = Instant::now();
+    }
+    START.with(|start| u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,85 @@
+//! The root contexts: which role this plugin has, and for attempts the worker's link to the control plane.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ai_warp_core::config::Gateway;
+use ai_warp_core::plugin::PluginConfig;
+use log::error;
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType};
+
+use crate::attempt::AttemptContext;
+use crate::gateway::GatewayContext;
+use crate::{host, metrics, sync};
+
+/// How often a worker publishes its metrics and looks after turns that wait to be stored.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A root context.
+pub(crate) struct Plugin {
+    context_id: u32,
+    role: Role,
+}
+
+enum Role {
+    Unconfigured,
+    Gateway(Rc<Gateway>),
+    Attempt,
+}
+
+impl Plugin {
+    pub(crate) fn new(context_id: u32) -> Self {
+        Self { context_id, role: Role::Unconfigured }
+    }
+}
+
+impl Context for Plugin {
+    fn on_http_call_response(&mut self, _token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        sync::on_reply(self.context_id, host::http_call_reply(body_size));
+    }
+}
+
+impl RootContext for Plugin {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
+        match serde_json::from_slice(&json.unwrap_or_default()) {
+            Ok(PluginConfig::Gateway(gateway)) => {
+                self.role = Role::Gateway(Rc::new(gateway));
+                true
+            }
+            Ok(PluginConfig::Attempt) => {
+                self.role = Role::Attempt;
+                metrics::define();
+                let _ = hostcalls::set_tick_period(TICK);
+                sync::attach()
+            }
+            Err(error) => {
+                error!("the plugin configuration cannot be read: {error}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        metrics::publish();
+        sync::on_tick();
+    }
+
+    fn on_queue_ready(&mut self, queue_id: u32) {
+        sync::on_queue_ready(queue_id);
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        match &self.role {
+            Role::Unconfigured => None,
+            Role::Gateway(gateway) => Some(Box::new(GatewayContext::new(context_id, Rc::clone(gateway)))),
+            Role::Attempt => Some(Box::new(AttemptContext::default())),
+        }
+    }
+}
