@@ -40,6 +40,12 @@ pub fn render(options: &BootstrapOptions) -> String {
             "cds_config": {"ads": {}, "resource_api_version": "V3"},
             "lds_config": {"ads": {}, "resource_api_version": "V3"},
         },
+        "bootstrap_extensions": [{
+            "name": "envoy.bootstrap.internal_listener",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+            },
+        }],
         "static_resources": {"clusters": [control_plane_cluster(options)]},
         "overload_manager": {
             "resource_monitors": [{

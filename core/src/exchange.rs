@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use crate::api::unified::{PromptAnswer, PromptRequest};
+use crate::api::unified::{self, PromptAnswer, PromptRequest};
 use crate::chat::{Answer, Chat};
 use crate::config::{Gateway, Model, Provider};
 use crate::dialect::{Call, Dialect, dialect};
@@ -17,6 +17,9 @@ use crate::error::{ErrorCode, GatewayError};
 use crate::failure::{Failure, FailureKind};
 use crate::plan::{Next, Plan};
 use crate::sync::{HistoryTurn, Turn};
+
+/// How much earlier than asked a timer of Envoy may fire: its event loop works with the time of its last turn.
+const TIMER_SLACK_MS: u64 = 20;
 
 /// The session a turn belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct Exchange {
     /// The provider whose cluster the router is told to use next.
     routed_to: usize,
     attempts: u32,
+    /// Length of the end event, the last bytes of a complete stream.
+    end_event_len: usize,
     phase: Phase,
 }
 
@@ -65,6 +70,8 @@ pub struct Attempt {
     pub authority: String,
     /// `:path`.
     pub path: String,
+    /// Where the hop goes on to; `None` for an attempt that does not take it.
+    pub hop_cluster: Option<String>,
     /// The JSON body.
     pub body: Vec<u8>,
     /// The cluster to tell the router, in case this attempt ends without a word; `None` where it knows already.
@@ -114,6 +121,7 @@ impl Exchange {
             plan,
             routed_to,
             attempts: 0,
+            end_event_len: 0,
             phase: Phase::Ready,
         })
     }
@@ -214,6 +222,7 @@ impl Exchange {
             scheme: if provider.base_url.tls { "https" } else { "http" },
             authority: provider.base_url.authority(),
             path,
+            hop_cluster: self.stream.then(|| provider.hop_cluster.clone()),
             body,
             next_cluster,
         })
@@ -225,7 +234,8 @@ impl Exchange {
     /// router comes back to the same cluster, which is right only for a retry.
     fn settle(&mut self, now_ms: u64) {
         let Phase::Trying { started_ms, answered } = self.phase else { return };
-        let failure = if now_ms.saturating_sub(started_ms) >= self.gateway.request_timeout_ms {
+        let lasted_ms = now_ms.saturating_sub(started_ms);
+        let failure = if lasted_ms + TIMER_SLACK_MS >= self.gateway.request_timeout_ms {
             let message = format!("did not answer within {} ms", self.gateway.request_timeout_ms);
             Failure::new(FailureKind::Timeout, message)
         } else if answered {
@@ -276,6 +286,16 @@ impl Exchange {
         self.phase = Phase::Committed;
     }
 
+    /// The failure of a stream that ended `idle_ms` after its last piece without having said all: the hop lets both a
+    /// broken connection and a pause that was too long look like an end.
+    pub fn why_cut(&self, idle_ms: u64) -> Failure {
+        if idle_ms + TIMER_SLACK_MS >= self.gateway.request_timeout_ms {
+            let message = format!("paused for more than {} ms", self.gateway.request_timeout_ms);
+            return Failure::new(FailureKind::Stalled, message);
+        }
+        Failure::new(FailureKind::Cut, "broke off its answer")
+    }
+
     /// Ends a committed exchange with `failure`; returns the error for the client.
     pub fn fail_committed(&mut self, failure: Failure) -> GatewayError {
         self.give_up(failure)
@@ -300,6 +320,25 @@ impl Exchange {
         match &self.phase {
             Phase::Failed(error) => Some(error.clone()),
             _ => None,
+        }
+    }
+
+    /// Appends the end event to a complete stream.
+    pub fn write_end(&mut self, out: &mut Vec<u8>, id: Uuid) {
+        let before = out.len();
+        if let Some(answer) = self.prompt_answer(None) {
+            unified::write_end(out, id, &answer);
+        }
+        self.end_event_len = out.len() - before;
+    }
+
+    /// Rewrites `tail`, the last bytes of a complete stream, for a turn that is not stored.
+    pub fn mark_end_not_stored(&self, tail: &mut Vec<u8>, id: Uuid) {
+        if let (Some(answer), Some(start)) =
+            (self.prompt_answer(Some(false)), tail.len().checked_sub(self.end_event_len))
+        {
+            tail.truncate(start);
+            unified::write_end(tail, id, &answer);
         }
     }
 

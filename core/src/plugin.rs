@@ -28,6 +28,9 @@ pub const ATTEMPTS_HEADER: &str = "x-ai-warp-attempts";
 /// Response header that is `false` where the turn could not be stored in time.
 pub const STORED_HEADER: &str = "x-ai-warp-stored";
 
+/// Request header by which an attempt tells the hop which cluster to go on to. The hop removes it.
+pub const HOP_HEADER: &str = "x-ai-warp-hop";
+
 /// The cluster of the control plane, in every bootstrap.
 pub const CONTROL_PLANE_CLUSTER: &str = "ai-warp-control-plane";
 
@@ -40,4 +43,6 @@ pub enum PluginConfig {
     /// The filter of the provider clusters. Constant, so that a new configuration touches no cluster: all an attempt
     /// needs is in its exchange.
     Attempt,
+    /// The filter of the hop that streams take. Constant as well.
+    Hop,
 }

@@ -12,7 +12,8 @@ use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::{Exchange, Verdict};
 use ai_warp_core::failure::{Failure, FailureKind, parse_retry_after};
 use ai_warp_core::plugin::{
-    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, MODEL_HEADER, RETRY_HEADER, RETRY_WAIT_HEADER,
+    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, HOP_HEADER, MODEL_HEADER, RETRY_HEADER,
+    RETRY_WAIT_HEADER,
 };
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -26,9 +27,6 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// What providers are told we are.
 const USER_AGENT: &str = concat!("ai-warp/", env!("CARGO_PKG_VERSION"));
-
-/// An SSE comment, which clients skip.
-const EMPTY_COMMENT: &[u8] = b":\n\n";
 
 /// One try of one model.
 #[derive(Default)]
@@ -64,6 +62,8 @@ struct Stream {
     reader: StreamReader,
     /// Whether the head of the response has left for the client.
     committed: bool,
+    /// When the last piece came.
+    last_piece_ms: u64,
 }
 
 impl AttemptContext {
@@ -83,7 +83,7 @@ impl AttemptContext {
         let accept = if exchange.borrow().is_stream() { "text/event-stream" } else { "application/json" };
         let length = attempt.body.len().to_string();
         // The whole map: what an earlier attempt or the client left in it must not reach this provider.
-        host::write_request_headers(vec![
+        let mut headers = vec![
             (":method", "POST"),
             (":scheme", attempt.scheme),
             (":authority", &attempt.authority),
@@ -92,7 +92,12 @@ impl AttemptContext {
             ("content-length", &length),
             ("accept", accept),
             ("user-agent", USER_AGENT),
-        ]);
+        ];
+        if let Some(cluster) = &attempt.hop_cluster {
+            // The second header tells the hop's connection manager the scheme to go on with.
+            headers.extend([(HOP_HEADER, cluster.as_str()), ("x-forwarded-proto", attempt.scheme)]);
+        }
+        host::write_request_headers(headers);
         let sending = Sending { exchange, dialect: attempt.dialect };
         self.state = State::Sending { attempt: sending, body: attempt.body };
         Ok(())
@@ -106,10 +111,15 @@ impl AttemptContext {
             if let Some(cluster) = cluster {
                 host::set_filter_state(CLUSTER_PROPERTY, &cluster);
             }
+            let wait = wait_secs.to_string();
+            let mut headers = vec![(":status", "503"), (RETRY_HEADER, "1")];
             if wait_secs > 0 {
-                host::set_response_header(RETRY_WAIT_HEADER, &wait_secs.to_string());
+                headers.push((RETRY_WAIT_HEADER, &wait));
             }
-            host::set_response_header(RETRY_HEADER, "1");
+            host::write_response_headers(headers);
+        } else {
+            // Nothing of what the provider sent may ask for another try.
+            host::write_response_headers(vec![(":status", "502")]);
         }
         Action::Continue
     }
@@ -144,6 +154,8 @@ impl AttemptContext {
     fn read_stream(&mut self, size: usize, end_of_stream: bool) -> Action {
         let State::Streaming(stream) = &mut self.state else { return Action::Continue };
         let piece = Body::Response.read(size);
+        let now_ms = host::now_ms();
+        let idle_ms = now_ms.saturating_sub(std::mem::replace(&mut stream.last_piece_ms, now_ms));
         let mut out = Vec::with_capacity(piece.len());
         let mut on_text = |text: &str| unified::write_content(&mut out, Uuid::new_v4(), text);
         let mut result = stream.reader.read(&piece, &mut on_text).map(|()| None);
@@ -164,12 +176,14 @@ impl AttemptContext {
                 }
                 if let Some(answer) = answer {
                     self.state = State::Done;
-                    exchange.borrow_mut().complete(answer);
-                    write_end(&exchange.borrow(), &mut out);
+                    let mut exchange = exchange.borrow_mut();
+                    exchange.complete(answer);
+                    exchange.write_end(&mut out, Uuid::new_v4());
                 }
                 Body::Response.replace(size, &out);
                 return Action::Continue;
             }
+            Err(failure) if failure.kind == FailureKind::Cut => exchange.borrow().why_cut(idle_ms),
             Err(failure) => failure,
         };
         if !stream.committed {
@@ -202,16 +216,6 @@ fn write_head(exchange: &Exchange, content_type: &str, length: Option<usize>) {
         headers.push((&exchange.gateway().session_header, session));
     }
     host::write_response_headers(headers);
-}
-
-/// The end of a stream: the end event, or, where the gateway context writes it after the turn is stored, something
-/// for it to append to.
-fn write_end(exchange: &Exchange, out: &mut Vec<u8>) {
-    match exchange.prompt_answer(None) {
-        Some(answer) if answer.session_id.is_none() => unified::write_end(out, Uuid::new_v4(), &answer),
-        _ if out.is_empty() => out.extend_from_slice(EMPTY_COMMENT),
-        _ => {}
-    }
 }
 
 impl Context for AttemptContext {}
@@ -251,7 +255,12 @@ impl HttpContext for AttemptContext {
         } else if is_stream && is_event_stream() {
             let limit = attempt.exchange.borrow().gateway().max_response_bytes;
             let reader = StreamReader::new(attempt.dialect, limit);
-            State::Streaming(Stream { exchange: attempt.exchange, reader, committed: false })
+            State::Streaming(Stream {
+                exchange: attempt.exchange,
+                reader,
+                committed: false,
+                last_piece_ms: host::now_ms(),
+            })
         } else {
             State::ReadingWhole(attempt)
         };

@@ -119,7 +119,7 @@ impl GatewayContext {
         match sync::commit(&turn, held, timeout_ms) {
             Ok(()) => Action::Pause,
             Err(held) => {
-                held.finish(false);
+                held.mark_not_stored();
                 Action::Continue
             }
         }
@@ -127,18 +127,15 @@ impl GatewayContext {
 }
 
 impl HeldResponse {
-    /// Writes what could not be written before it was known whether the turn is stored: the end event of a stream,
-    /// or the mark of an answer whose turn is late.
-    fn finish(&self, stored: bool) {
+    /// Marks the response as one whose turn is not stored (yet).
+    fn mark_not_stored(&self) {
         let exchange = self.exchange.borrow();
-        let mark = (!stored).then_some(false);
         if exchange.is_stream() {
-            if let Some(answer) = exchange.prompt_answer(mark) {
-                let mut end = Vec::new();
-                unified::write_end(&mut end, Uuid::new_v4(), &answer);
-                Body::Response.append(&end);
-            }
-        } else if !stored {
+            let mut tail = Body::Response.read(usize::MAX);
+            let size = tail.len();
+            exchange.mark_end_not_stored(&mut tail, Uuid::new_v4());
+            Body::Response.replace(size, &tail);
+        } else {
             host::set_response_header(STORED_HEADER, "false");
         }
     }
@@ -147,7 +144,9 @@ impl HeldResponse {
 /// Lets a held response go. Called by the worker's root context, whose effective context it changes.
 pub(crate) fn release(response: HeldResponse, stored: bool) {
     if hostcalls::set_effective_context(response.context_id).is_ok() {
-        response.finish(stored);
+        if !stored {
+            response.mark_not_stored();
+        }
         host::resume_response();
     }
 }

@@ -26,7 +26,7 @@ impl Body {
         }
     }
 
-    /// All `size` bytes of the body that Envoy holds.
+    /// The first `size` bytes of the body that Envoy holds; all of it for a `size` beyond its length.
     pub(crate) fn read(self, size: usize) -> Vec<u8> {
         if size == 0 {
             return Vec::new();
@@ -37,11 +37,6 @@ impl Body {
     /// Replaces the `size` bytes that Envoy holds. Only from within a body callback, or while the body is held.
     pub(crate) fn replace(self, size: usize, body: &[u8]) {
         let _ = hostcalls::set_buffer(self.buffer(), 0, size, body);
-    }
-
-    /// Appends to what Envoy holds, which must not be empty.
-    pub(crate) fn append(self, more: &[u8]) {
-        let _ = hostcalls::set_buffer(self.buffer(), usize::MAX, 0, more);
     }
 }
 

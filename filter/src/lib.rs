@@ -1,13 +1,14 @@
-//! The filter as Envoy loads it: one module, two roles.
+//! The filter as Envoy loads it: one module, three roles.
 //!
 //! As `gateway` it is an HTTP filter of the listener; as `attempt` it is an upstream HTTP filter of every provider
-//! cluster. Both run in one VM on each worker thread, so that an attempt finds the exchange of its request in a
+//! cluster; as `hop` it is a network filter that streams pass ([`hop`]). All run in one VM on each worker thread, so that an attempt finds the exchange of its request in a
 //! `thread_local` map ([`exchanges`]). What is decided is decided in `ai-warp-core`; here are only the callbacks and
 //! hostcalls ([`host`]) around it.
 
 mod attempt;
 mod exchanges;
 mod gateway;
+mod hop;
 mod host;
 mod metrics;
 mod plugin;

@@ -7,11 +7,12 @@ use ai_warp_core::config::Gateway;
 use ai_warp_core::plugin::PluginConfig;
 use log::error;
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
 use crate::attempt::AttemptContext;
 use crate::gateway::GatewayContext;
+use crate::hop::HopContext;
 use crate::{host, metrics, sync};
 
 /// How often a worker publishes its metrics and looks after turns that wait to be stored.
@@ -27,6 +28,7 @@ enum Role {
     Unconfigured,
     Gateway(Rc<Gateway>),
     Attempt,
+    Hop,
 }
 
 impl Plugin {
@@ -55,6 +57,10 @@ impl RootContext for Plugin {
                 let _ = hostcalls::set_tick_period(TICK);
                 sync::attach()
             }
+            Ok(PluginConfig::Hop) => {
+                self.role = Role::Hop;
+                true
+            }
             Err(error) => {
                 error!("the plugin configuration cannot be read: {error}");
                 false
@@ -72,12 +78,19 @@ impl RootContext for Plugin {
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        Some(match self.role {
+            Role::Hop => ContextType::StreamContext,
+            Role::Unconfigured | Role::Gateway(_) | Role::Attempt => ContextType::HttpContext,
+        })
+    }
+
+    fn create_stream_context(&self, _context_id: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(HopContext::default()))
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         match &self.role {
-            Role::Unconfigured => None,
+            Role::Unconfigured | Role::Hop => None,
             Role::Gateway(gateway) => Some(Box::new(GatewayContext::new(context_id, Rc::clone(gateway)))),
             Role::Attempt => Some(Box::new(AttemptContext::default())),
         }

@@ -265,14 +265,16 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Whether the server accepts commands before it ends.
+    /// Whether this server, and no other that was quicker to take the port, accepts commands before it ends.
     async fn answers(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if self.child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if self.try_command::<String>(&["PING"]).await.is_ok() {
+            let folder = self.try_command::<Vec<String>>(&["CONFIG", "GET", "dir"]).await;
+            if folder.is_ok_and(|folder| folder.iter().any(|path| self.folder.path() == PathBuf::from(path)))
+            {
                 return true;
             }
             sleep(Duration::from_millis(10)).await;

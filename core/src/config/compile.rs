@@ -119,7 +119,8 @@ fn compile_providers(configs: &BTreeMap<String, ProviderConfig>, problems: &mut 
             providers.push(Provider {
                 name: name.clone(),
                 cluster: format!("provider/{name}"),
-                stream_cluster: format!("provider/{name}"),
+                stream_cluster: format!("provider/{name}/stream"),
+                hop_cluster: format!("provider/{name}/hop"),
                 dialect,
                 base_url,
                 headers: config.headers.clone(),

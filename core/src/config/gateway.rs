@@ -61,8 +61,10 @@ pub struct Provider {
     pub name: String,
     /// Name of the Envoy cluster that leads to it, for answers in one piece.
     pub cluster: String,
-    /// Name of the Envoy cluster that leads to it, for streams.
+    /// Name of the Envoy cluster that leads to it by way of the hop, for streams.
     pub stream_cluster: String,
+    /// Name of the Envoy cluster that leads to it from the hop.
+    pub hop_cluster: String,
     /// Its wire format.
     pub dialect: DialectName,
     /// Where it is.

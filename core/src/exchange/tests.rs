@@ -161,3 +161,40 @@ fn token_limits_take_the_smaller_of_model_and_request() {
         assert_eq!(effective_max_tokens(model, request, default), expected);
     }
 }
+
+#[test]
+fn a_timer_that_fires_a_little_early_is_still_a_timeout() {
+    let mut exchange = exchange(r#"{"prompt":"p","models":["openai:a"]}"#);
+    exchange.begin_attempt("provider/openai", 0).unwrap();
+    let error = exchange.begin_attempt("provider/openai", TIMEOUT_MS - 2).err().unwrap();
+    assert_eq!(error.code, ErrorCode::ProviderRequestTimeoutError);
+}
+
+#[test]
+fn the_end_of_a_stream_is_marked_when_its_turn_is_late() {
+    let mut exchange = exchange(r#"{"prompt":"p","stream":true}"#);
+    exchange.complete(answer());
+    let mut tail = b"data: before\n\n".to_vec();
+    exchange.write_end(&mut tail, Uuid::nil());
+    exchange.mark_end_not_stored(&mut tail, Uuid::nil());
+    let tail = String::from_utf8(tail).unwrap();
+    assert!(tail.starts_with("data: before\n\nid: "), "{tail}");
+    assert_eq!(tail.matches("event: end").count(), 1, "{tail}");
+    assert!(tail.contains(r#""stored":false"#), "{tail}");
+}
+
+#[test]
+fn a_pause_and_a_cut_are_told_apart() {
+    let exchange = exchange(r#"{"prompt":"p","stream":true}"#);
+    assert_eq!(exchange.why_cut(TIMEOUT_MS).kind, FailureKind::Stalled);
+    assert_eq!(exchange.why_cut(TIMEOUT_MS / 2).kind, FailureKind::Cut);
+}
+
+#[test]
+fn a_stream_takes_the_hop() {
+    let mut exchange = exchange(r#"{"prompt":"p","stream":true}"#);
+    assert_eq!(exchange.first_cluster(), "provider/openai/stream");
+    let attempt = exchange.begin_attempt("provider/openai/stream", 0).unwrap();
+    assert_eq!(attempt.hop_cluster.as_deref(), Some("provider/openai/hop"));
+    assert_eq!(attempt.next_cluster.as_deref(), Some("provider/gemini/stream"));
+}

@@ -1,18 +1,18 @@
-//! One cluster for each provider, with the attempt filter inside, and the sink.
+//! The clusters of the providers, with the attempt filter inside, and the sink.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ai_warp_core::config::{Gateway, Provider};
+use ai_warp_core::config::Provider;
 use ai_warp_core::dialect::dialect;
 use envoy_types::pb::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, circuit_breakers, cluster as envoy_cluster,
 };
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::{
-    DataSource, HeaderValue, HeaderValueOption, Http1ProtocolOptions, Http2ProtocolOptions,
-    HttpProtocolOptions as CommonOptions, TransportSocket, data_source, header_value_option,
-    transport_socket,
+    Address, DataSource, HeaderValue, HeaderValueOption, Http1ProtocolOptions, Http2ProtocolOptions,
+    HttpProtocolOptions as CommonOptions, TransportSocket, TypedExtensionConfig, data_source,
+    header_value_option, transport_socket,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
@@ -32,13 +32,18 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, SdsSecretConfig, SubjectAltNameMatcher,
     UpstreamTlsContext, common_tls_context, subject_alt_name_matcher,
 };
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::{HttpProtocolOptions, http_protocol_options};
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions,
+};
 use envoy_types::pb::envoy::extensions::wasm::v3::VmConfig;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
+use envoy_types::pb::google::protobuf::Any;
 
 use super::proto::{any, duration, extension, from_ads, number, resource, socket};
 use super::secret::secret_name;
-use super::{Resource, wasm};
+use super::{Resource, hop, wasm};
 
 /// Where the router goes when no plan names a cluster: no endpoint, so it answers 503 at once.
 pub(super) const SINK: &str = "ai-warp/none";
@@ -59,38 +64,67 @@ const REFUSING_PORT: u16 = 1;
 /// Certificate authorities of the system, as Debian and Envoy's images have them.
 const SYSTEM_CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Room above the largest answer for what Envoy buffers beside it.
-const BUFFER_HEADROOM: usize = 1 << 20;
-
-/// The cluster of one provider.
-pub(super) fn provider(provider: &Provider, has_key: bool, gateway: &Gateway, vm: &VmConfig) -> Resource {
-    let url = &provider.base_url;
-    let is_address = url.ip().is_some();
-    let buffer = gateway.max_response_bytes.max(gateway.max_request_bytes) + BUFFER_HEADROOM;
-    let mut endpoints = vec![locality(0, &url.host, url.port)];
-    if !is_address {
-        endpoints.push(locality(1, "127.0.0.1", REFUSING_PORT));
-    }
-    let cluster = Cluster {
-        name: provider.cluster.clone(),
-        connect_timeout: Some(duration(CONNECT_TIMEOUT)),
-        cluster_discovery_type: (!is_address).then(by_dns),
-        load_assignment: Some(ClusterLoadAssignment {
-            cluster_name: provider.cluster.clone(),
-            endpoints,
-            ..Default::default()
-        }),
-        per_connection_buffer_limit_bytes: Some(number(u32::try_from(buffer).unwrap_or(u32::MAX))),
-        circuit_breakers: Some(unlimited()),
-        typed_extension_protocol_options: protocol_options(provider, has_key, vm),
-        transport_socket: url.tls.then(|| tls(provider)),
-        ..Default::default()
+/// The clusters of one provider: straight to it for whole answers, and by way of the hop for streams.
+pub(super) fn provider(provider: &Provider, has_key: bool, vm: &VmConfig, buffer: u32) -> [Resource; 3] {
+    let attempt = || http_filter(wasm::attempt_filter(vm));
+    let onward = onward_filters(provider, has_key);
+    let straight = with_endpoints(provider, &provider.cluster, [vec![attempt()], onward.clone()].concat());
+    let from_hop = with_endpoints(provider, &provider.hop_cluster, onward);
+    let to_hop = Cluster {
+        load_assignment: Some(endpoints(&provider.stream_cluster, vec![locality(0, hop::address())])),
+        transport_socket: Some(hop::transport()),
+        typed_extension_protocol_options: protocol_options(plain_text(), vec![attempt(), codec()]),
+        ..named(&provider.stream_cluster)
     };
-    Resource {
-        secrets: has_key.then(|| secret_name(provider)).into_iter().collect(),
-        needs_dns: !is_address,
-        ..resource(provider.cluster.clone(), &cluster)
+    let secrets: Vec<String> = has_key.then(|| secret_name(provider)).into_iter().collect();
+    let needs_dns = provider.base_url.ip().is_none();
+    let finish = |cluster: Cluster| {
+        let name = cluster.name.clone();
+        let per_connection_buffer_limit_bytes = Some(number(buffer));
+        resource(name, &Cluster { per_connection_buffer_limit_bytes, ..cluster })
+    };
+    [
+        Resource { secrets: secrets.clone(), needs_dns, ..finish(straight) },
+        Resource { secrets, needs_dns, ..finish(from_hop) },
+        finish(to_hop),
+    ]
+}
+
+fn named(name: &str) -> Cluster {
+    Cluster {
+        name: name.to_owned(),
+        connect_timeout: Some(duration(CONNECT_TIMEOUT)),
+        circuit_breakers: Some(unlimited()),
+        ..Default::default()
     }
+}
+
+/// A cluster of the provider's own endpoints.
+fn with_endpoints(provider: &Provider, name: &str, filters: Vec<HttpFilter>) -> Cluster {
+    let url = &provider.base_url;
+    let mut localities = vec![locality(0, socket(&url.host, url.port))];
+    let is_address = url.ip().is_some();
+    if !is_address {
+        localities.push(locality(1, socket("127.0.0.1", REFUSING_PORT)));
+    }
+    let protocol = if url.tls { by_alpn() } else { plain_text() };
+    Cluster {
+        cluster_discovery_type: (!is_address).then(by_dns),
+        load_assignment: Some(endpoints(name, localities)),
+        typed_extension_protocol_options: protocol_options(protocol, filters),
+        transport_socket: url.tls.then(|| tls(provider)),
+        ..named(name)
+    }
+}
+
+fn endpoints(cluster: &str, endpoints: Vec<LocalityLbEndpoints>) -> ClusterLoadAssignment {
+    ClusterLoadAssignment { cluster_name: cluster.to_owned(), endpoints, ..Default::default() }
+}
+
+/// The cluster without endpoints.
+pub(super) fn sink() -> Resource {
+    let cluster = Cluster { load_assignment: Some(endpoints(SINK, Vec::new())), ..named(SINK) };
+    resource(SINK, &cluster)
 }
 
 /// Endpoints by name: every address the name has, looked up again as its TTL says.
@@ -106,19 +140,8 @@ fn by_dns() -> envoy_cluster::ClusterDiscoveryType {
     })
 }
 
-/// The cluster without endpoints.
-pub(super) fn sink() -> Resource {
-    let cluster = Cluster {
-        name: SINK.to_owned(),
-        connect_timeout: Some(duration(CONNECT_TIMEOUT)),
-        load_assignment: Some(ClusterLoadAssignment { cluster_name: SINK.to_owned(), ..Default::default() }),
-        ..Default::default()
-    };
-    resource(SINK, &cluster)
-}
-
-fn locality(priority: u32, host: &str, port: u16) -> LocalityLbEndpoints {
-    let endpoint = Endpoint { address: Some(socket(host, port)), ..Default::default() };
+fn locality(priority: u32, address: Address) -> LocalityLbEndpoints {
+    let endpoint = Endpoint { address: Some(address), ..Default::default() };
     LocalityLbEndpoints {
         priority,
         lb_endpoints: vec![LbEndpoint {
@@ -142,34 +165,22 @@ fn unlimited() -> CircuitBreakers {
     }
 }
 
-fn protocol_options(
-    provider: &Provider,
-    has_key: bool,
-    vm: &VmConfig,
-) -> HashMap<String, envoy_types::pb::google::protobuf::Any> {
-    use http_protocol_options::explicit_http_config::ProtocolConfig;
-    use http_protocol_options::{AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions};
+/// Over TLS both ends agree on a protocol by ALPN.
+fn by_alpn() -> UpstreamProtocolOptions {
+    UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
+        http_protocol_options: Some(Http1ProtocolOptions::default()),
+        http2_protocol_options: Some(Http2ProtocolOptions::default()),
+        ..Default::default()
+    })
+}
 
-    // Over TLS both ends agree by ALPN; in plain text nobody could say, so it is HTTP/1.1.
-    let protocol = if provider.base_url.tls {
-        UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
-            http_protocol_options: Some(Http1ProtocolOptions::default()),
-            http2_protocol_options: Some(Http2ProtocolOptions::default()),
-            ..Default::default()
-        })
-    } else {
-        UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
-            protocol_config: Some(ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default())),
-        })
-    };
-    let mut filters = vec![http_filter(wasm::attempt_filter(vm))];
-    if !provider.headers.is_empty() {
-        filters.push(http_filter(extension("envoy.filters.http.header_mutation", &extra_headers(provider))));
-    }
-    if has_key {
-        filters.push(http_filter(extension("envoy.filters.http.credential_injector", &injector(provider))));
-    }
-    filters.push(http_filter(extension("envoy.filters.http.upstream_codec", &UpstreamCodec::default())));
+/// In plain text nobody could say, so it is HTTP/1.1.
+fn plain_text() -> UpstreamProtocolOptions {
+    let http1 = ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default());
+    UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(http1) })
+}
+
+fn protocol_options(protocol: UpstreamProtocolOptions, filters: Vec<HttpFilter>) -> HashMap<String, Any> {
     let options = HttpProtocolOptions {
         common_http_protocol_options: Some(CommonOptions {
             idle_timeout: Some(duration(IDLE_TIMEOUT)),
@@ -182,7 +193,24 @@ fn protocol_options(
     HashMap::from([("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), any(&options))])
 }
 
-fn http_filter(config: envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig) -> HttpFilter {
+/// What every request to the provider passes, after the attempt: its extra headers, its key, the codec.
+fn onward_filters(provider: &Provider, has_key: bool) -> Vec<HttpFilter> {
+    let mut filters = Vec::new();
+    if !provider.headers.is_empty() {
+        filters.push(http_filter(extension("envoy.filters.http.header_mutation", &extra_headers(provider))));
+    }
+    if has_key {
+        filters.push(http_filter(extension("envoy.filters.http.credential_injector", &injector(provider))));
+    }
+    filters.push(codec());
+    filters
+}
+
+fn codec() -> HttpFilter {
+    http_filter(extension("envoy.filters.http.upstream_codec", &UpstreamCodec::default()))
+}
+
+fn http_filter(config: TypedExtensionConfig) -> HttpFilter {
     HttpFilter {
         name: config.name,
         config_type: config.typed_config.map(http_filter::ConfigType::TypedConfig),

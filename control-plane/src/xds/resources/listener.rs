@@ -26,16 +26,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time for a client to send its request headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Room above the largest body for what Envoy buffers beside it, so that the filter sees, and types, what is too large.
-const BUFFER_HEADROOM: usize = 1 << 20;
-
 /// The listener at `hostname:port`.
-pub(super) fn gateway(hostname: &str, port: u16, gateway: &Gateway) -> Resource {
-    let buffer = gateway.max_request_bytes.max(gateway.max_response_bytes) + BUFFER_HEADROOM;
+pub(super) fn gateway(hostname: &str, port: u16, gateway: &Gateway, buffer: u32) -> Resource {
     let listener = Listener {
         name: LISTENER.to_owned(),
         address: Some(socket(hostname, port)),
-        per_connection_buffer_limit_bytes: Some(number(u32::try_from(buffer).unwrap_or(u32::MAX))),
+        per_connection_buffer_limit_bytes: Some(number(buffer)),
         filter_chains: vec![FilterChain {
             filters: vec![Filter {
                 name: "envoy.filters.network.http_connection_manager".to_owned(),

@@ -4,6 +4,7 @@
 //! traits of one Envoy to everything that Envoy is told.
 
 mod cluster;
+mod hop;
 mod listener;
 mod proto;
 mod route;
@@ -85,6 +86,9 @@ pub struct NodeTraits {
     pub filter_path: Option<String>,
 }
 
+/// Room above the largest body for what Envoy buffers beside it, so that the filter sees, and types, what is too large.
+const BUFFER_HEADROOM: usize = 1 << 20;
+
 /// Everything that can be pushed.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
@@ -140,16 +144,22 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     let providers: Vec<_> =
         current.chain(retired.iter().map(|(provider, key)| (provider, key.as_ref()))).collect();
     let code = wasm::code(filter, node);
+    let largest_body = gateway.max_request_bytes.max(gateway.max_response_bytes);
+    let buffer = u32::try_from(largest_body.saturating_add(BUFFER_HEADROOM)).unwrap_or(u32::MAX);
     for (provider, key) in &providers {
-        resources.add(Kind::Cluster, cluster::provider(provider, key.is_some(), gateway, &code));
+        for cluster in cluster::provider(provider, key.is_some(), &code, buffer) {
+            resources.add(Kind::Cluster, cluster);
+        }
         if let Some(key) = key {
             resources.add(Kind::Secret, secret::provider_key(provider, key));
         }
     }
     resources.add(Kind::Cluster, cluster::sink());
     let port = node.port.unwrap_or(inputs.port);
-    resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, gateway));
-    let names: Vec<_> = providers.iter().map(|(provider, _)| provider.cluster.as_str()).collect();
+    resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, gateway, buffer));
+    resources.add(Kind::Listener, hop::listener(gateway, &code, buffer));
+    let names = providers.iter().flat_map(|(provider, _)| [&provider.cluster, &provider.stream_cluster]);
+    let names: Vec<&str> = names.map(String::as_str).collect();
     resources.add(Kind::Route, route::gateway(gateway, &names));
     resources.add(Kind::Extension, wasm::gateway_filter(gateway, &code));
     for list in resources.0.values_mut() {

@@ -127,8 +127,8 @@ fn retry_policy(gateway: &Gateway) -> RetryPolicy {
         }],
         // One more than a plan can need: a last attempt that ends without a word comes back to be told that it was.
         num_retries: Some(number(most_attempts)),
+        // The gap between the pieces of a stream is the hop's to watch: a timeout here would reset the client.
         per_try_timeout: Some(millis(gateway.request_timeout_ms)),
-        per_try_idle_timeout: Some(millis(gateway.request_timeout_ms)),
         refresh_cluster_on_retry: true,
         retry_back_off: Some(retry_policy::RetryBackOff {
             base_interval: Some(duration(FALLBACK_WAIT)),

@@ -1,7 +1,7 @@
-//! The filter in its two roles.
+//! The filter in its three roles.
 //!
-//! Both roles name the same VM and the same code, which is what puts them into one VM on each worker. The attempt's
-//! configuration is constant, so that a new configuration touches no cluster.
+//! All roles name the same VM and the same code, which is what puts them into one VM on each worker. The attempt's
+//! and hop's configurations are constant, so that a new configuration touches no cluster.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::core::v3::{
     data_source, http_uri,
 };
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
+use envoy_types::pb::envoy::extensions::filters::network::wasm::v3::Wasm as NetworkWasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::{
     FailurePolicy, PluginConfig as EnvoyPlugin, VmConfig, plugin_config,
 };
@@ -26,6 +27,9 @@ pub(super) const GATEWAY_FILTER: &str = "ai-warp.gateway";
 
 /// Name of the attempt filter in every provider cluster.
 const ATTEMPT_FILTER: &str = "ai-warp.attempt";
+
+/// Name of the network filter of the hop.
+const HOP_FILTER: &str = "ai-warp.hop";
 
 /// The path at which the control plane serves the code. It holds the hash, so what it names never changes.
 pub(crate) fn code_path(filter: &FilterCode) -> String {
@@ -65,29 +69,33 @@ pub(super) fn code(filter: &FilterCode, node: &NodeTraits) -> VmConfig {
     }
 }
 
-fn plugin(name: &str, config: &PluginConfig, vm: &VmConfig) -> Wasm {
+fn plugin(name: &str, config: &PluginConfig, vm: &VmConfig) -> EnvoyPlugin {
     // Plain structs have no way to fail; the filter would refuse an empty configuration.
     let json = serde_json::to_string(config).unwrap_or_default();
-    Wasm {
-        config: Some(EnvoyPlugin {
-            name: name.to_owned(),
-            root_id: name.to_owned(),
-            configuration: Some(any(&StringValue { value: json })),
-            failure_policy: FailurePolicy::FailReload.into(),
-            allow_on_headers_stop_iteration: Some(truth(true)),
-            vm: Some(plugin_config::Vm::VmConfig(vm.clone())),
-            ..Default::default()
-        }),
+    EnvoyPlugin {
+        name: name.to_owned(),
+        root_id: name.to_owned(),
+        configuration: Some(any(&StringValue { value: json })),
+        failure_policy: FailurePolicy::FailReload.into(),
+        allow_on_headers_stop_iteration: Some(truth(true)),
+        vm: Some(plugin_config::Vm::VmConfig(vm.clone())),
+        ..Default::default()
     }
 }
 
 /// The gateway filter: the resource that changes with every configuration.
 pub(super) fn gateway_filter(gateway: &Gateway, vm: &VmConfig) -> Resource {
-    let wasm = plugin(GATEWAY_FILTER, &PluginConfig::Gateway(gateway.clone()), vm);
-    resource(GATEWAY_FILTER, &extension(GATEWAY_FILTER, &wasm))
+    let config = Some(plugin(GATEWAY_FILTER, &PluginConfig::Gateway(gateway.clone()), vm));
+    resource(GATEWAY_FILTER, &extension(GATEWAY_FILTER, &Wasm { config }))
 }
 
 /// The attempt filter.
 pub(super) fn attempt_filter(vm: &VmConfig) -> TypedExtensionConfig {
-    extension(ATTEMPT_FILTER, &plugin(ATTEMPT_FILTER, &PluginConfig::Attempt, vm))
+    let config = Some(plugin(ATTEMPT_FILTER, &PluginConfig::Attempt, vm));
+    extension(ATTEMPT_FILTER, &Wasm { config })
+}
+
+/// The hop's network filter.
+pub(super) fn hop_filter(vm: &VmConfig) -> NetworkWasm {
+    NetworkWasm { config: Some(plugin(HOP_FILTER, &PluginConfig::Hop, vm)) }
 }

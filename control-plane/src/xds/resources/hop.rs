@@ -1,0 +1,132 @@
+//! The hop that streams take inside Envoy, so that a stream which breaks off can still be told its end.
+//!
+//! The module documentation of the filter's `hop` says why. Here are its listener, which takes each request as HTTP/1.0
+//! and forwards it to the cluster that a header names, and the address by which clusters reach it.
+
+use std::time::Duration;
+
+use ai_warp_core::config::Gateway;
+use ai_warp_core::plugin::HOP_HEADER;
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, EnvoyInternalAddress, Http1ProtocolOptions, TransportSocket, address, envoy_internal_address,
+    transport_socket,
+};
+use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter, listener};
+use envoy_types::pb::envoy::config::route::v3::{
+    Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route, route_action, route_match,
+};
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, http_connection_manager, http_filter,
+};
+use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
+use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
+use envoy_types::pb::envoy::extensions::wasm::v3::VmConfig;
+
+use super::proto::{any, duration, millis, number, resource, truth};
+use super::{Resource, wasm};
+
+/// Name of the internal listener.
+pub(super) const HOP: &str = "ai-warp-hop";
+
+/// How much longer the hop waits than the attempt, whose own timeout leads to the next model and must come first.
+const IDLE_SLACK_MS: u64 = 10;
+
+/// The address that leads to the hop.
+pub(super) fn address() -> Address {
+    Address {
+        address: Some(address::Address::EnvoyInternalAddress(EnvoyInternalAddress {
+            address_name_specifier: Some(envoy_internal_address::AddressNameSpecifier::ServerListenerName(
+                HOP.to_owned(),
+            )),
+            ..Default::default()
+        })),
+    }
+}
+
+/// The transport of connections to the hop: memory.
+pub(super) fn transport() -> TransportSocket {
+    let raw = TransportSocket {
+        name: "envoy.transport_sockets.raw_buffer".to_owned(),
+        config_type: Some(transport_socket::ConfigType::TypedConfig(any(&RawBuffer {}))),
+    };
+    let internal = InternalUpstreamTransport { transport_socket: Some(raw), ..Default::default() };
+    TransportSocket {
+        name: "envoy.transport_sockets.internal_upstream".to_owned(),
+        config_type: Some(transport_socket::ConfigType::TypedConfig(any(&internal))),
+    }
+}
+
+/// The internal listener.
+pub(super) fn listener(gateway: &Gateway, vm: &VmConfig, buffer: u32) -> Resource {
+    let network_filter = |name: &str, config| Filter {
+        name: name.to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(config)),
+    };
+    let listener = Listener {
+        name: HOP.to_owned(),
+        listener_specifier: Some(listener::ListenerSpecifier::InternalListener(
+            listener::InternalListenerConfig {},
+        )),
+        per_connection_buffer_limit_bytes: Some(number(buffer)),
+        filter_chains: vec![FilterChain {
+            filters: vec![
+                network_filter("envoy.filters.network.wasm", any(&wasm::hop_filter(vm))),
+                network_filter(
+                    "envoy.filters.network.http_connection_manager",
+                    any(&connection_manager(gateway)),
+                ),
+            ],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    resource(HOP, &listener)
+}
+
+fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
+    let router = Router { suppress_envoy_headers: true, ..Default::default() };
+    HttpConnectionManager {
+        stat_prefix: HOP.to_owned(),
+        codec_type: http_connection_manager::CodecType::Http1.into(),
+        route_specifier: Some(http_connection_manager::RouteSpecifier::RouteConfig(routes(gateway))),
+        http_filters: vec![HttpFilter {
+            name: "envoy.filters.http.router".to_owned(),
+            config_type: Some(http_filter::ConfigType::TypedConfig(any(&router))),
+            ..Default::default()
+        }],
+        http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
+        // What ends badly must end now: the attempt is waiting for it.
+        delayed_close_timeout: Some(duration(Duration::ZERO)),
+        generate_request_id: Some(truth(false)),
+        skip_xff_append: true,
+        ..Default::default()
+    }
+}
+
+fn routes(gateway: &Gateway) -> RouteConfiguration {
+    let onward = Route {
+        r#match: Some(RouteMatch {
+            path_specifier: Some(route_match::PathSpecifier::Prefix("/".to_owned())),
+            ..Default::default()
+        }),
+        action: Some(route::Action::Route(RouteAction {
+            cluster_specifier: Some(route_action::ClusterSpecifier::ClusterHeader(HOP_HEADER.to_owned())),
+            timeout: Some(millis(0)),
+            idle_timeout: Some(millis(gateway.request_timeout_ms.saturating_add(IDLE_SLACK_MS))),
+            ..Default::default()
+        })),
+        request_headers_to_remove: vec![HOP_HEADER.to_owned(), "x-forwarded-proto".to_owned()],
+        ..Default::default()
+    };
+    RouteConfiguration {
+        name: HOP.to_owned(),
+        virtual_hosts: vec![VirtualHost {
+            name: HOP.to_owned(),
+            domains: vec!["*".to_owned()],
+            routes: vec![onward],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
