@@ -1,1 +1,38 @@
-//! e2e harness
+//! The harness of the end-to-end tests: one call starts a simulator, a control plane and Envoys, one drop ends them.
+//!
+//! A test reads `Stack::builder().models(["openai:ok"]).start().await`, asks [`Stack::prompt`] or [`Stack::stream`],
+//! and looks at the answer on one side and at [`Stack::simulator`] on the other. Every process has ephemeral ports and
+//! a folder of its own; every wait is for an event and has a deadline. Where a test fails, the logs of its processes
+//! and what the simulator saw are printed.
+//!
+//! The harness panics where something is wrong: it is only ever called from tests, and a panic with its place is what a
+//! failing test shows best.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation of a test is a panic"
+)]
+
+mod address;
+mod client;
+mod config;
+mod control_plane;
+mod environment;
+mod envoy;
+mod events;
+mod process;
+mod stack;
+mod valkey;
+mod wait;
+
+pub use address::{free_port, refusing_address};
+pub use client::{Gateway, Reply};
+pub use config::Config;
+pub use control_plane::ControlPlane;
+pub use envoy::Envoy;
+pub use events::{Ending, Event, EventStream, Transcript};
+pub use stack::{Builder, Stack};
+pub use valkey::Valkey;
+pub use wait::{PATIENCE, eventually, within};

@@ -273,8 +273,9 @@ impl Server {
                 return false;
             }
             let folder = self.try_command::<Vec<String>>(&["CONFIG", "GET", "dir"]).await;
-            if folder.is_ok_and(|folder| folder.iter().any(|path| self.folder.path() == PathBuf::from(path)))
-            {
+            if folder.is_ok_and(|folder| {
+                folder.iter().any(|path| self.folder.path() == std::path::Path::new(path))
+            }) {
                 return true;
             }
             sleep(Duration::from_millis(10)).await;

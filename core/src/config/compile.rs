@@ -34,7 +34,7 @@ const LARGEST_BODY: u32 = 256 << 20;
 pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
     let mut problems = Problems::default();
     let providers = compile_providers(&config.providers, &mut problems);
-    let models = compile_models(&config.models, &providers, &mut problems);
+    let models = compile_models(config, &providers, &mut problems);
     check_paths(config, &mut problems);
     check_limits(config, &mut problems);
     if !problems.0.is_empty() {
@@ -148,7 +148,8 @@ fn check_header(path: &str, name: &str, value: &str, problems: &mut Problems) {
     }
 }
 
-fn compile_models(entries: &[ModelEntry], providers: &[Provider], problems: &mut Problems) -> Vec<Model> {
+fn compile_models(config: &Config, providers: &[Provider], problems: &mut Problems) -> Vec<Model> {
+    let entries = &config.models;
     if entries.is_empty() {
         problems.add("models", "is empty; name at least one, such as \"openai:gpt-5-mini\"");
     }
@@ -187,8 +188,10 @@ fn compile_models(entries: &[ModelEntry], providers: &[Provider], problems: &mut
                 name: entry.model.clone(),
                 max_tokens: entry.limits.max_tokens,
             }),
+            // A provider that is there but wrong has been reported under its own name.
+            None if config.providers.contains_key(&entry.provider) => {}
             None => {
-                let known: Vec<_> = providers.iter().map(|provider| provider.name.as_str()).collect();
+                let known: Vec<_> = config.providers.keys().map(String::as_str).collect();
                 problems.add(
                     format!("{path}.provider"),
                     format!("no provider \"{}\"; there is {}", entry.provider, known.join(", ")),

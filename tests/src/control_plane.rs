@@ -1,0 +1,118 @@
+//! The control plane as a process.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::client::{Gateway, Reply};
+use crate::config::Config;
+use crate::environment;
+use crate::process::Process;
+use crate::wait::{PATIENCE, eventually};
+
+/// A control plane; killed when dropped.
+#[derive(Debug)]
+pub struct ControlPlane {
+    folder: PathBuf,
+    config: PathBuf,
+    process: Process,
+    http: String,
+    xds: String,
+}
+
+impl ControlPlane {
+    pub(crate) async fn start(folder: &Path, config: &Path) -> Self {
+        let mut process = launch(folder, config);
+        let (http, xds) = addresses(&mut process).await;
+        Self { folder: folder.to_owned(), config: config.to_owned(), process, http, xds }
+    }
+
+    /// `HOST:PORT` of xDS and sync.
+    pub fn xds(&self) -> &str {
+        &self.xds
+    }
+
+    /// Its public API.
+    pub fn api(&self) -> Gateway {
+        Gateway::new(&self.http)
+    }
+
+    /// `/status`.
+    pub async fn status(&self) -> Value {
+        self.api().get("/status").await.json()
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Ends it, if it still runs, and starts it anew on the same ports, so that gateways find it again.
+    pub async fn restart(&mut self, config: &mut Config) {
+        self.kill();
+        let port = |address: &str| address.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+        config
+            .set("controlPlane.port", port(&self.http))
+            .set("controlPlane.xdsPort", port(&self.xds))
+            .write();
+        self.process = launch(&self.folder, &self.config);
+        let (http, xds) = addresses(&mut self.process).await;
+        assert_eq!((&http, &xds), (&self.http, &self.xds), "the control plane is back on its ports");
+    }
+
+    /// Waits until `count` gateways have acknowledged everything they were sent.
+    pub async fn wait_for_gateways(&self, count: usize) {
+        eventually("all gateways acknowledge the configuration", PATIENCE, async || {
+            let status = self.status().await;
+            let gateways = status["gateways"].as_array().cloned().unwrap_or_default();
+            let settled = gateways.iter().filter(|gateway| is_settled(gateway)).count();
+            if settled == count && gateways.len() == count { Ok(()) } else { Err(status) }
+        })
+        .await;
+    }
+
+    /// Waits until a session remembers `turns` turns; returns its history.
+    pub async fn wait_for_turns(&self, session: &str, turns: usize) -> Vec<Value> {
+        let path = format!("/api/v1/sessions/{session}");
+        eventually(&format!("session {session} has {turns} turns"), PATIENCE, async || {
+            let reply: Reply = self.api().get(&path).await;
+            let history = reply.json()["history"].as_array().cloned().unwrap_or_default();
+            if history.len() == turns { Ok(history) } else { Err(reply.text()) }
+        })
+        .await
+    }
+
+    /// Everything it logged.
+    pub fn log(&self) -> String {
+        self.process.all_output()
+    }
+
+    pub(crate) fn print_log(&self) {
+        self.process.print_log();
+    }
+}
+
+/// Whether a gateway of `/status` has its filter configuration, and has acknowledged all that it was sent.
+fn is_settled(gateway: &Value) -> bool {
+    let resources = gateway["resources"].as_object().cloned().unwrap_or_default();
+    resources.contains_key("filter")
+        && resources.values().all(|progress| progress["sent"] == progress["acknowledged"])
+}
+
+fn launch(folder: &Path, config: &Path) -> Process {
+    let mut command = Command::new(environment::control_plane());
+    command
+        .args(["serve", "--announce", "--config"])
+        .arg(config)
+        .arg("--filter")
+        .arg(environment::filter())
+        .env("AI_WARP_LOG", "debug,h2=info,hyper=info,tower=info");
+    Process::start("control-plane", folder, &mut command)
+}
+
+async fn addresses(process: &mut Process) -> (String, String) {
+    let announced = process.announcement().await;
+    let address = |name: &str| announced[name].as_str().expect("an address is announced").to_owned();
+    (address("http"), address("xds"))
+}

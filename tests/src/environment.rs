@@ -1,0 +1,33 @@
+//! What `cargo xtask test` tells the tests: where the programs under test are.
+
+use std::path::PathBuf;
+
+/// The Envoy binary.
+pub(crate) fn envoy() -> PathBuf {
+    path("AI_WARP_ENVOY")
+}
+
+/// The Valkey server.
+pub(crate) fn valkey() -> PathBuf {
+    path("AI_WARP_VALKEY")
+}
+
+/// The control plane, `ai-warp`.
+pub(crate) fn control_plane() -> PathBuf {
+    path("AI_WARP_BIN")
+}
+
+/// The filter's WebAssembly module.
+pub(crate) fn filter() -> PathBuf {
+    path("AI_WARP_FILTER")
+}
+
+/// A missing program is a failure and no skip: a suite that tests nothing must not be green.
+fn path(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    match path {
+        Some(path) if path.is_file() => path,
+        Some(path) => panic!("{variable} is {}, which is no file; run `cargo xtask test`", path.display()),
+        None => panic!("{variable} is not set; run `cargo xtask test`"),
+    }
+}

@@ -1,0 +1,132 @@
+//! Envoy as a process, started as a user would: with what `ai-warp bootstrap` prints.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::client::Gateway;
+use crate::environment;
+use crate::process::Process;
+use crate::wait::{PATIENCE, eventually};
+
+/// Name of the gateway's listener.
+const LISTENER: &str = "gateway";
+
+/// How an Envoy is started.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Name of the node and of the log.
+    pub(crate) name: String,
+    /// `HOST:PORT` of xDS.
+    pub(crate) xds: String,
+    /// The listener's port; 0 takes a free one.
+    pub(crate) port: u16,
+    /// Worker threads.
+    pub(crate) concurrency: usize,
+    /// Envoy's log level.
+    pub(crate) log_level: String,
+    /// Whether it gets the filter from the control plane instead of the disk.
+    pub(crate) remote_code: bool,
+}
+
+/// An Envoy; killed when dropped.
+#[derive(Debug)]
+pub struct Envoy {
+    process: Process,
+    admin_file: PathBuf,
+    admin: Gateway,
+    gateway: Gateway,
+}
+
+impl Envoy {
+    /// Starts it; [`wait_until_ready`](Self::wait_until_ready) is the caller's.
+    pub(crate) fn launch(folder: &Path, options: &Options) -> Self {
+        let name = &options.name;
+        let mut bootstrap = Command::new(environment::control_plane());
+        bootstrap.args(["bootstrap", "--admin", "127.0.0.1:0", "--control-plane", &options.xds]).args([
+            "--node-id",
+            name,
+            "--port",
+            &options.port.to_string(),
+        ]);
+        if !options.remote_code {
+            bootstrap.arg("--filter").arg(environment::filter());
+        }
+        let output = bootstrap.output().expect("cannot run `ai-warp bootstrap`");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let config = folder.join(format!("{name}.yaml"));
+        std::fs::write(&config, output.stdout).expect("cannot write the bootstrap");
+        let admin_file = folder.join(format!("{name}.admin"));
+        let mut command = Command::new(environment::envoy());
+        command.arg("-c").arg(config).arg("--disable-hot-restart");
+        command.args(["--concurrency", &options.concurrency.to_string()]);
+        command.args(["-l", &options.log_level]).arg("--admin-address-path").arg(&admin_file);
+        let process = Process::start(name, folder, &mut command);
+        let gateway = Gateway::new(&format!("127.0.0.1:{}", options.port));
+        Self { process, admin_file, admin: Gateway::new("not known yet"), gateway }
+    }
+
+    /// Waits until it listens and has all it needs to serve.
+    pub(crate) async fn wait_until_ready(&mut self) {
+        let address = eventually("Envoy tells its admin address", PATIENCE, || {
+            self.process.expect_alive();
+            let text = std::fs::read_to_string(&self.admin_file).unwrap_or_default();
+            std::future::ready(if text.is_empty() { Err("no file yet") } else { Ok(text) })
+        })
+        .await;
+        self.admin = Gateway::new(address.trim());
+        let (admin, process) = (&self.admin, &mut self.process);
+        let port = eventually("Envoy is ready", PATIENCE, async || {
+            process.expect_alive();
+            let ready = admin.get("/ready").await.text();
+            let listeners = admin.get("/listeners?format=json").await.json();
+            match (ready.trim(), listener_port(&listeners)) {
+                ("LIVE", Some(port)) => Ok(port),
+                _ => Err(format!("{ready} {listeners}")),
+            }
+        })
+        .await;
+        self.gateway = Gateway::new(&format!("127.0.0.1:{port}"));
+    }
+
+    /// Where it serves clients.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Its admin interface.
+    pub fn admin(&self) -> &Gateway {
+        &self.admin
+    }
+
+    /// A counter or gauge; 0 where it does not exist yet.
+    pub async fn stat(&self, name: &str) -> u64 {
+        let stats = self.admin.get(&format!("/stats?filter=^{name}$&format=json")).await.json();
+        stats["stats"][0]["value"].as_u64().unwrap_or(0)
+    }
+
+    /// Resident memory, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells VmRSS");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number");
+        kilobytes * 1024
+    }
+
+    /// Everything it logged.
+    pub fn log(&self) -> String {
+        self.process.all_output()
+    }
+
+    pub(crate) fn print_log(&self) {
+        self.process.print_log();
+    }
+}
+
+fn listener_port(listeners: &Value) -> Option<u64> {
+    let listeners = listeners["listener_statuses"].as_array()?;
+    let gateway = listeners.iter().find(|listener| listener["name"] == LISTENER)?;
+    gateway["local_address"]["socket_address"]["port_value"].as_u64()
+}

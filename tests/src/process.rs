@@ -1,0 +1,96 @@
+//! A child process with its output in files, killed when dropped.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::wait::{PATIENCE, eventually};
+
+/// How many of a log's last lines a failed test shows.
+const SHOWN_LINES: usize = 60;
+
+/// A running child.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    out: PathBuf,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`, with stdout in `NAME.out` and stderr in `NAME.log` of `folder`. A log that is there already is
+    /// continued.
+    pub(crate) fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
+        let (out, log) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.log")));
+        let log_file = File::options().create(true).append(true).open(&log).expect("cannot create a log");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(File::create(&out).expect("cannot create an output file"))
+            .stderr(log_file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        Self { name: name.to_owned(), child, out, log }
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the first line of JSON on stdout.
+    pub(crate) async fn announcement(&mut self) -> Value {
+        let out = self.out.clone();
+        eventually(&format!("{} announces itself", self.name), PATIENCE, || {
+            let ended = self.child.try_wait().expect("a child can be asked");
+            if let Some(status) = ended {
+                panic!("{} ended ({status}):\n{}", self.name, self.tail());
+            }
+            let text = std::fs::read_to_string(&out).unwrap_or_default();
+            let complete = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+            let found = complete.lines().find_map(|line| serde_json::from_str(line).ok());
+            std::future::ready(found.ok_or("nothing announced"))
+        })
+        .await
+    }
+
+    /// Panics if the process has ended.
+    pub(crate) fn expect_alive(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+            panic!("{} ended ({status}):\n{}", self.name, self.tail());
+        }
+    }
+
+    /// Ends it as a crash would: SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Everything it wrote to stderr and stdout.
+    pub(crate) fn all_output(&self) -> String {
+        let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+        read(&self.log) + &read(&self.out)
+    }
+
+    /// The end of its log.
+    pub(crate) fn tail(&self) -> String {
+        let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+    }
+
+    /// Prints name and end of log.
+    pub(crate) fn print_log(&self) {
+        eprintln!("--- the end of the log of {}:\n{}", self.name, self.tail());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

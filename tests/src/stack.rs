@@ -1,0 +1,256 @@
+//! Everything one test needs, started together and ended together.
+
+use std::time::Duration;
+
+use ai_warp_simulator::{Options as SimulatorOptions, Simulator};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::client::{Gateway, Reply};
+use crate::config::Config;
+use crate::control_plane::ControlPlane;
+use crate::envoy::{self, Envoy};
+use crate::events::EventStream;
+use crate::valkey::Valkey;
+use crate::wait::eventually;
+
+/// Stacks alive at once. More would only make each other slow.
+const STACKS: u32 = 4;
+
+static SLOTS: Semaphore = Semaphore::const_new(STACKS as usize);
+
+/// How soon a changed configuration is in force.
+pub(crate) const APPLIED_WITHIN: Duration = Duration::from_secs(1);
+
+type ConfigChange = Box<dyn FnOnce(&mut Config) + Send>;
+
+/// Says what a stack is made of.
+#[must_use = "a builder does nothing until `start`"]
+pub struct Builder {
+    simulator: SimulatorOptions,
+    changes: Vec<ConfigChange>,
+    valkey: bool,
+    envoys: usize,
+    concurrency: usize,
+    log_level: String,
+    remote_code: bool,
+    slots: u32,
+}
+
+impl Builder {
+    /// The models, in the order in which they are tried.
+    pub fn models<I: IntoIterator>(self, models: I) -> Self
+    where
+        I::Item: Into<Value>,
+    {
+        let models: Vec<Value> = models.into_iter().map(Into::into).collect();
+        self.set("models", models)
+    }
+
+    /// A value of the configuration, at a path such as `limits.retry.max`.
+    pub fn set(self, path: &str, value: impl Into<Value>) -> Self {
+        let (path, value) = (path.to_owned(), value.into());
+        self.configure(move |config| {
+            config.set(&path, value);
+        })
+    }
+
+    /// Where sessions are kept. `valkey` starts one.
+    pub fn storage(mut self, kind: &str) -> Self {
+        self.valkey = kind == "valkey";
+        self.set("storage.type", kind)
+    }
+
+    /// Any other change of the configuration.
+    pub fn configure(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+
+    /// How many Envoys there are (default: one).
+    pub fn envoys(mut self, envoys: usize) -> Self {
+        self.envoys = envoys;
+        self
+    }
+
+    /// Worker threads of each Envoy (default: one).
+    pub fn workers(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// Envoy's log level (default: info).
+    pub fn envoy_log_level(mut self, level: &str) -> Self {
+        level.clone_into(&mut self.log_level);
+        self
+    }
+
+    /// Envoy gets the filter from the control plane.
+    pub fn remote_code(mut self) -> Self {
+        self.remote_code = true;
+        self
+    }
+
+    /// How the simulator is started.
+    pub fn simulator(mut self, options: SimulatorOptions) -> Self {
+        self.simulator = options;
+        self
+    }
+
+    /// No other stack runs beside this one: for tests that measure.
+    pub fn alone(mut self) -> Self {
+        self.slots = STACKS;
+        self
+    }
+
+    /// Starts everything and waits until it serves.
+    pub async fn start(self) -> Stack {
+        let slots = SLOTS.acquire_many(self.slots).await.expect("nobody closes the slots");
+        let folder = tempfile::Builder::new().prefix("ai-warp-e2e-").tempdir().expect("no temporary folder");
+        let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
+        let mut config = Config::new(folder.path().join("ai-warp.yaml"), &simulator);
+        let valkey = if self.valkey { Some(Valkey::start(folder.path()).await) } else { None };
+        if let Some(valkey) = &valkey {
+            config.set("storage.valkey.port", valkey.port());
+        }
+        for change in self.changes {
+            change(&mut config);
+        }
+        config.write();
+        let control_plane = ControlPlane::start(folder.path(), config.path()).await;
+        let options = |number| envoy::Options {
+            name: format!("envoy-{number}"),
+            xds: control_plane.xds().to_owned(),
+            port: 0,
+            concurrency: self.concurrency,
+            log_level: self.log_level.clone(),
+            remote_code: self.remote_code,
+        };
+        let envoys = (1..=self.envoys).map(|number| Envoy::launch(folder.path(), &options(number))).collect();
+        let mut stack = Stack { envoys, control_plane, valkey, simulator, config, folder, _slots: slots };
+        for envoy in &mut stack.envoys {
+            envoy.wait_until_ready().await;
+        }
+        stack
+    }
+}
+
+/// A running stack; ended when dropped.
+pub struct Stack {
+    /// The gateways.
+    pub envoys: Vec<Envoy>,
+    /// The control plane.
+    pub control_plane: ControlPlane,
+    /// The store, where it is Valkey.
+    pub valkey: Option<Valkey>,
+    /// The providers.
+    pub simulator: Simulator,
+    /// The configuration file.
+    pub config: Config,
+    /// The folder of this test.
+    pub folder: TempDir,
+    _slots: SemaphorePermit<'static>,
+}
+
+impl Stack {
+    /// One Envoy with one worker, three simulated providers with the model `openai:ok`, no retries, sessions in
+    /// memory; unless said otherwise.
+    pub fn builder() -> Builder {
+        Builder {
+            simulator: SimulatorOptions::default(),
+            changes: Vec::new(),
+            valkey: false,
+            envoys: 1,
+            concurrency: 1,
+            log_level: "info".to_owned(),
+            remote_code: false,
+            slots: 1,
+        }
+    }
+
+    /// The first Envoy.
+    pub fn envoy(&self) -> &Envoy {
+        &self.envoys[0]
+    }
+
+    /// The first gateway.
+    pub fn gateway(&self) -> &Gateway {
+        self.envoy().gateway()
+    }
+
+    /// Asks the first gateway's prompt endpoint.
+    pub async fn prompt(&self, body: Value) -> Reply {
+        self.gateway().prompt(body).await
+    }
+
+    /// Asks the first gateway's streaming endpoint.
+    pub async fn stream(&self, body: Value) -> EventStream {
+        self.gateway().stream(body).await
+    }
+
+    /// Asks one model alone.
+    pub async fn ask(&self, model: &str) -> Reply {
+        self.prompt(json!({"prompt": "hi", "models": [model]})).await
+    }
+
+    /// Changes the configuration and waits until it is in force everywhere, a second at most.
+    pub async fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        let before = self.control_plane.status().await["config"]["version"].clone();
+        change(&mut self.config);
+        self.config.write();
+        let control_plane = &self.control_plane;
+        eventually("the changed configuration is loaded", APPLIED_WITHIN, async || {
+            let status = control_plane.status().await;
+            if status["config"]["version"] == before { Err(status) } else { Ok(()) }
+        })
+        .await;
+        control_plane.wait_for_gateways(self.envoys.len()).await;
+    }
+
+    /// Starts an Envoy beside the others and does not wait for it. `port` is its listener's.
+    pub fn launch_envoy(&mut self, port: u16, remote_code: bool) {
+        let options = envoy::Options {
+            name: format!("envoy-{}", self.envoys.len() + 1),
+            xds: self.control_plane.xds().to_owned(),
+            port,
+            concurrency: 1,
+            log_level: "info".to_owned(),
+            remote_code,
+        };
+        self.envoys.push(Envoy::launch(self.folder.path(), &options));
+    }
+
+    /// Panics with what leaked to any provider, and where a provider refused a request for its form.
+    #[track_caller]
+    pub fn expect_no_leaks(&self) {
+        for request in self.simulator.requests() {
+            assert!(request.leaks.is_empty(), "leaked to a provider: {:?} in {request:?}", request.leaks);
+        }
+    }
+
+    /// Models asked so far, in order, as `provider:model`.
+    pub fn asked(&self) -> Vec<String> {
+        let requests = self.simulator.requests();
+        let id = |request: &ai_warp_simulator::RecordedRequest| {
+            format!("{}:{}", request.provider.map_or("?", |provider| provider.name()), request.model)
+        };
+        requests.iter().map(id).collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        self.control_plane.print_log();
+        self.envoys.iter().for_each(Envoy::print_log);
+        self.valkey.iter().for_each(Valkey::print_log);
+        let requests = self.simulator.requests();
+        eprintln!("--- the simulator saw {} requests, the last of them:", requests.len());
+        for request in requests.iter().rev().take(20).rev() {
+            eprintln!("{}", request.to_json());
+        }
+    }
+}
