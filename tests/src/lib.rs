@@ -27,7 +27,7 @@ mod stack;
 mod valkey;
 mod wait;
 
-pub use address::{free_port, refusing_address};
+pub use address::Refusing;
 pub use client::{Gateway, Reply};
 pub use config::Config;
 pub use control_plane::ControlPlane;

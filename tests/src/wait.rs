@@ -12,11 +12,11 @@ const POLL: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// At the deadline, with the last `Err`.
-pub async fn eventually<T, E, F>(what: &str, deadline: Duration, mut look: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, E>>,
-    E: std::fmt::Display,
-{
+pub async fn eventually<T, E: std::fmt::Display>(
+    what: &str,
+    deadline: Duration,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
     let started = Instant::now();
     loop {
         match look().await {

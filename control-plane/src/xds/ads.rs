@@ -97,7 +97,7 @@ impl Session {
     async fn run(mut self, first: DiscoveryRequest, mut requests: Streaming<DiscoveryRequest>) {
         info!("connected");
         let (resources, mut expiry) = self.build();
-        let mut push = Push::new(resources);
+        let mut push = Push::new(resources, self.traits.filter_path.is_none());
         self.hear(&mut push, &first);
         loop {
             while let Some((kind, response)) = push.next(Instant::now()) {

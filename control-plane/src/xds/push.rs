@@ -16,11 +16,13 @@ use super::resources::{Kind, Resource, Resources};
 /// Envoy tells nobody when a cluster is warm.
 const DNS_WARMING: Duration = Duration::from_millis(300);
 
-/// Wait before something is offered again that was refused because the filter's code had not arrived.
-const CODE_FETCH_WAIT: Duration = Duration::from_millis(200);
+/// First wait before something is offered again that was refused because the filter's code had not arrived; doubles
+/// up to [`LONGEST_CODE_WAIT`]. Envoy forgets a failed fetch after 10 s.
+const FIRST_CODE_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_CODE_WAIT: Duration = Duration::from_secs(10);
 
-/// What Envoy says when it refuses for lack of the code, which it is fetching meanwhile.
-const CODE_MISSING: &str = "Wasm code";
+/// What Envoy says when it refuses a filter, for lack of the code among other reasons.
+const NO_FILTER: &str = "Unable to create Wasm plugin";
 
 /// One Envoy's progress.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Push {
     known_clusters: BTreeSet<String>,
     /// Nothing after clusters is sent before.
     hold_until: Option<Instant>,
+    /// The wait before the next such offer; `None` for an Envoy that has the code as a file, where a refusal is final.
+    code_wait: Option<Duration>,
     /// When to offer again what was refused for lack of the code.
     retry_at: Option<Instant>,
     next_nonce: u64,
@@ -72,12 +76,15 @@ pub(super) enum Heard {
 }
 
 impl Push {
-    pub(super) fn new(resources: Resources) -> Self {
+    /// The start. `fetches_code` says whether this Envoy gets the filter's code from the control plane: then it refuses
+    /// what refers to the code until the code is there, and says the same about code that does not work.
+    pub(super) fn new(resources: Resources, fetches_code: bool) -> Self {
         Self {
             resources,
             kinds: BTreeMap::new(),
             known_clusters: BTreeSet::new(),
             hold_until: None,
+            code_wait: fetches_code.then_some(FIRST_CODE_WAIT),
             retry_at: None,
             next_nonce: 0,
         }
@@ -109,8 +116,9 @@ impl Push {
             return Heard::Accepted { kind, version };
         };
         sent.outcome = Outcome::Refused;
-        if error.message.contains(CODE_MISSING) {
-            self.retry_at = Some(now + CODE_FETCH_WAIT);
+        if let Some(wait) = self.code_wait.filter(|_| error.message.contains(NO_FILTER)) {
+            self.retry_at = Some(now + wait);
+            self.code_wait = Some((wait * 2).min(LONGEST_CODE_WAIT));
         }
         Heard::Refused { kind, version, reason: error.message.clone() }
     }
@@ -204,3 +212,6 @@ fn version(resources: &[&Resource]) -> String {
     let versions: Vec<&str> = resources.iter().map(|resource| resource.version.as_str()).collect();
     super::resources::short_hash(versions.join(" ").as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

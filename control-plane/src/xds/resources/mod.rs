@@ -167,3 +167,6 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     }
     resources
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,165 @@
+//! The order of pushes, against an Envoy played by hand.
+
+use envoy_types::pb::google::rpc::Status;
+
+use super::super::resources::tests::{resources, with_keys};
+use super::*;
+
+/// An Envoy that asks and answers as the real one does.
+struct Envoy {
+    push: Push,
+    now: Instant,
+}
+
+impl Envoy {
+    fn connect(resources: Resources, fetches_code: bool) -> Self {
+        Self { push: Push::new(resources, fetches_code), now: Instant::now() }
+    }
+
+    fn says(&mut self, kind: Kind, names: &[&str], nonce: &str, error: Option<&str>) -> Heard {
+        let request = DiscoveryRequest {
+            type_url: kind.type_url().to_owned(),
+            resource_names: names.iter().map(|name| (*name).to_owned()).collect(),
+            response_nonce: nonce.to_owned(),
+            error_detail: error.map(|message| Status { message: message.to_owned(), ..Default::default() }),
+            ..Default::default()
+        };
+        self.push.hear(&request, self.now)
+    }
+
+    fn subscribes(&mut self, kind: Kind, names: &[&str]) {
+        assert_eq!(self.says(kind, names, "", None), Heard::Nothing);
+    }
+
+    fn gets(&mut self) -> Option<(Kind, DiscoveryResponse)> {
+        self.push.next(self.now)
+    }
+
+    fn accepts(&mut self, kind: Kind, names: &[&str]) {
+        let (pushed, response) =
+            self.gets().unwrap_or_else(|| panic!("nothing is pushed, expected {kind:?}"));
+        assert_eq!(pushed, kind);
+        let heard = self.says(kind, names, &response.nonce, None);
+        assert_eq!(heard, Heard::Accepted { kind, version: response.version_info });
+    }
+
+    /// Everything up to the filter's configuration.
+    fn starts(&mut self) {
+        self.subscribes(Kind::Cluster, &[]);
+        self.accepts(Kind::Cluster, &[]);
+        self.subscribes(Kind::Listener, &[]);
+        self.subscribes(Kind::Secret, &["provider/openai/key"]);
+        self.accepts(Kind::Secret, &["provider/openai/key"]);
+        self.accepts(Kind::Listener, &[]);
+        self.subscribes(Kind::Route, &["gateway"]);
+        self.accepts(Kind::Route, &["gateway"]);
+        self.subscribes(Kind::Extension, &["ai-warp.gateway"]);
+        self.accepts(Kind::Extension, &["ai-warp.gateway"]);
+        assert!(self.gets().is_none(), "there is no more to say");
+    }
+}
+
+#[test]
+fn what_is_referred_to_comes_first_and_the_filter_last() {
+    Envoy::connect(with_keys(&["openai:a"]), false).starts();
+}
+
+#[test]
+fn nothing_follows_clusters_before_their_secrets_are_there() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.subscribes(Kind::Cluster, &[]);
+    envoy.subscribes(Kind::Listener, &[]);
+    envoy.accepts(Kind::Cluster, &[]);
+    assert!(envoy.gets().is_none(), "Envoy has not asked for the key yet");
+    envoy.subscribes(Kind::Secret, &["provider/openai/key"]);
+    assert_eq!(envoy.gets().unwrap().0, Kind::Secret);
+    assert!(envoy.gets().is_none(), "Envoy has not accepted the key yet");
+}
+
+#[test]
+fn a_new_order_of_models_is_pushed_to_the_filter_alone() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a", "openai:b"]), false);
+    envoy.starts();
+    envoy.push.update(with_keys(&["openai:b", "openai:a"]));
+    envoy.accepts(Kind::Extension, &["ai-warp.gateway"]);
+    assert!(envoy.gets().is_none());
+}
+
+#[test]
+fn a_refused_kind_stops_what_builds_on_it_until_it_changes() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.starts();
+    envoy.push.update(with_keys(&["openai:a", "local:b"]));
+    let (kind, response) = envoy.gets().unwrap();
+    let heard = envoy.says(kind, &[], &response.nonce, Some("no such thing"));
+    assert!(
+        matches!(heard, Heard::Refused { kind: Kind::Cluster, ref reason, .. } if reason == "no such thing")
+    );
+    assert!(
+        envoy.gets().is_none() && envoy.push.wake_at().is_none(),
+        "the last good configuration keeps serving"
+    );
+    envoy.push.update(with_keys(&["openai:b"]));
+    // Clusters are as they were accepted before, but Envoy was last told otherwise.
+    envoy.accepts(Kind::Cluster, &[]);
+    envoy.accepts(Kind::Extension, &["ai-warp.gateway"]);
+}
+
+#[test]
+fn an_envoy_that_fetches_the_code_is_offered_it_again() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), true);
+    envoy.subscribes(Kind::Cluster, &[]);
+    for wait in [FIRST_CODE_WAIT, FIRST_CODE_WAIT * 2, FIRST_CODE_WAIT * 4] {
+        let (kind, response) = envoy.gets().unwrap();
+        envoy.says(kind, &[], &response.nonce, Some("x: Unable to create Wasm plugin ai-warp.attempt"));
+        assert!(envoy.gets().is_none());
+        assert_eq!(envoy.push.wake_at(), Some(envoy.now + wait));
+        envoy.now += wait;
+    }
+    envoy.accepts(Kind::Cluster, &[]);
+}
+
+#[test]
+fn an_envoy_with_the_code_on_disk_is_not() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.subscribes(Kind::Cluster, &[]);
+    let (kind, response) = envoy.gets().unwrap();
+    envoy.says(kind, &[], &response.nonce, Some("x: Unable to create Wasm plugin ai-warp.attempt"));
+    assert!(envoy.gets().is_none() && envoy.push.wake_at().is_none());
+}
+
+#[test]
+fn a_new_name_gets_time_to_be_looked_up() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.starts();
+    envoy.push.update(resources(
+        r#"{"openai": {"baseUrl": "http://127.0.0.1:1", "apiKey": "very-secret"}, "named": {"dialect": "openai", "baseUrl": "http://h.example"}}"#,
+        &["named:a", "openai:a"],
+    ));
+    envoy.accepts(Kind::Cluster, &[]);
+    assert!(envoy.gets().is_none());
+    envoy.now += DNS_WARMING;
+    envoy.accepts(Kind::Route, &["gateway"]);
+    envoy.accepts(Kind::Extension, &["ai-warp.gateway"]);
+}
+
+#[test]
+fn answers_to_older_pushes_and_unknown_types_change_nothing() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.starts();
+    assert_eq!(envoy.says(Kind::Cluster, &[], "0", Some("late")), Heard::Nothing);
+    assert!(envoy.gets().is_none());
+    let unknown = DiscoveryRequest { type_url: "type.googleapis.com/x".into(), ..Default::default() };
+    assert_eq!(envoy.push.hear(&unknown, envoy.now), Heard::Unknown);
+}
+
+#[test]
+fn a_new_key_is_pushed_alone() {
+    let providers =
+        |key: &str| format!(r#"{{"openai": {{"baseUrl": "http://127.0.0.1:1", "apiKey": "{key}"}}}}"#);
+    let mut envoy = Envoy::connect(resources(&providers("one"), &["openai:a"]), false);
+    envoy.starts();
+    envoy.push.update(resources(&providers("two"), &["openai:a"]));
+    envoy.accepts(Kind::Secret, &["provider/openai/key"]);
+    assert!(envoy.gets().is_none());
+}

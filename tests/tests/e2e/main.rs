@@ -1,0 +1,13 @@
+//! What users are promised, tried with a real Envoy, a real Valkey and the provider simulator.
+//!
+//! One module per promise, one binary for all: linking many would take longer than running them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation of a test is a panic"
+)]
+
+mod fallback;
+mod prompt;
