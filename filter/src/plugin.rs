@@ -55,7 +55,7 @@ impl RootContext for Plugin {
                 self.role = Role::Attempt;
                 metrics::define();
                 let _ = hostcalls::set_tick_period(TICK);
-                sync::attach()
+                sync::attach(self.context_id)
             }
             Ok(PluginConfig::Hop) => {
                 self.role = Role::Hop;

@@ -24,16 +24,27 @@ thread_local! {
 #[derive(Default)]
 struct Link {
     queue: CommitQueue<HeldResponse>,
-    /// The shared queue that wakes this worker's root context.
-    bell: Option<u32>,
+    bell: Option<Bell>,
 }
 
-/// Makes the root context in effect the worker's link. Returns whether it could.
-pub(crate) fn attach() -> bool {
-    // The name is this worker's alone: a queue shared by workers would wake only one of them.
-    let bell = hostcalls::register_shared_queue(&format!("ai-warp.sync.{}", Uuid::new_v4())).ok();
-    LINK.with_borrow_mut(|link| link.bell = bell);
-    bell.is_some()
+/// The shared queue that wakes a root context of this worker.
+struct Bell {
+    queue_id: u32,
+    root_id: u32,
+}
+
+/// Makes `root_id`, the root context in effect, the worker's link. Returns whether it could.
+pub(crate) fn attach(root_id: u32) -> bool {
+    LINK.with_borrow_mut(|link| {
+        // Envoy configures a root context again whenever a cluster with its filter is added.
+        if link.bell.as_ref().is_some_and(|bell| bell.root_id == root_id) {
+            return true;
+        }
+        // The name is this worker's alone: a queue shared by workers would wake only one of them.
+        let queue = hostcalls::register_shared_queue(&format!("ai-warp.sync.{}", Uuid::new_v4()));
+        link.bell = queue.ok().map(|queue_id| Bell { queue_id, root_id });
+        link.bell.is_some()
+    })
 }
 
 /// Hands over a finished turn whose response waits up to `timeout_ms`. Gives the response back where there is
@@ -41,8 +52,8 @@ pub(crate) fn attach() -> bool {
 pub(crate) fn commit(turn: &Turn, response: HeldResponse, timeout_ms: u64) -> Result<(), HeldResponse> {
     LINK.with_borrow_mut(|link| {
         link.queue.push(turn, response, host::now_ms().saturating_add(timeout_ms))?;
-        if let Some(bell) = link.bell {
-            let _ = hostcalls::enqueue_shared_queue(bell, Some(b"!"));
+        if let Some(bell) = &link.bell {
+            let _ = hostcalls::enqueue_shared_queue(bell.queue_id, Some(b"!"));
         }
         Ok(())
     })

@@ -16,16 +16,19 @@ use crate::wait::{PATIENCE, eventually};
 pub struct ControlPlane {
     folder: PathBuf,
     config: PathBuf,
+    log_filter: String,
     process: Process,
     http: String,
     xds: String,
 }
 
 impl ControlPlane {
-    pub(crate) async fn start(folder: &Path, config: &Path) -> Self {
-        let mut process = launch(folder, config);
+    /// `log_filter` says what it logs.
+    pub(crate) async fn start(folder: &Path, config: &Path, log_filter: &str) -> Self {
+        let mut process = launch(folder, config, log_filter);
         let (http, xds) = addresses(&mut process).await;
-        Self { folder: folder.to_owned(), config: config.to_owned(), process, http, xds }
+        let (folder, config, log_filter) = (folder.to_owned(), config.to_owned(), log_filter.to_owned());
+        Self { folder, config, log_filter, process, http, xds }
     }
 
     /// `HOST:PORT` of xDS and sync.
@@ -56,7 +59,7 @@ impl ControlPlane {
             .set("controlPlane.port", port(&self.http))
             .set("controlPlane.xdsPort", port(&self.xds))
             .write();
-        self.process = launch(&self.folder, &self.config);
+        self.process = launch(&self.folder, &self.config, &self.log_filter);
         let (http, xds) = addresses(&mut self.process).await;
         assert_eq!((&http, &xds), (&self.http, &self.xds), "the control plane is back on its ports");
     }
@@ -83,6 +86,11 @@ impl ControlPlane {
         .await
     }
 
+    /// Its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Everything it logged.
     pub fn log(&self) -> String {
         self.process.all_output()
@@ -100,14 +108,14 @@ fn is_settled(gateway: &Value) -> bool {
         && resources.values().all(|progress| progress["sent"] == progress["acknowledged"])
 }
 
-fn launch(folder: &Path, config: &Path) -> Process {
+fn launch(folder: &Path, config: &Path, log_filter: &str) -> Process {
     let mut command = Command::new(environment::control_plane());
     command
         .args(["serve", "--announce", "--config"])
         .arg(config)
         .arg("--filter")
         .arg(environment::filter())
-        .env("AI_WARP_LOG", "debug,h2=info,hyper=info,tower=info");
+        .env("AI_WARP_LOG", log_filter);
     Process::start("control-plane", folder, &mut command)
 }
 

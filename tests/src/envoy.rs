@@ -55,8 +55,29 @@ impl Envoy {
         }
         let output = bootstrap.output().expect("cannot run `ai-warp bootstrap`");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self::spawn(folder, options, &output.stdout)
+    }
+
+    /// Starts an Envoy without the gateway, for comparison: `bootstrap` is JSON whose listener is named like the
+    /// gateway's. Waits until it serves.
+    pub async fn start_plain(folder: &Path, name: &str, bootstrap: &Value) -> Self {
+        let options = Options {
+            name: name.to_owned(),
+            xds: String::new(),
+            port: 0,
+            concurrency: 1,
+            log_level: "info".to_owned(),
+            remote_code: false,
+        };
+        let mut envoy = Self::spawn(folder, &options, bootstrap.to_string().as_bytes());
+        envoy.wait_until_ready().await;
+        envoy
+    }
+
+    fn spawn(folder: &Path, options: &Options, bootstrap: &[u8]) -> Self {
+        let name = &options.name;
         let config = folder.join(format!("{name}.yaml"));
-        std::fs::write(&config, output.stdout).expect("cannot write the bootstrap");
+        std::fs::write(&config, bootstrap).expect("cannot write the bootstrap");
         let admin_file = folder.join(format!("{name}.admin"));
         let mut command = Command::new(environment::envoy());
         command.arg("-c").arg(config).arg("--disable-hot-restart");
@@ -104,6 +125,11 @@ impl Envoy {
     pub async fn stat(&self, name: &str) -> u64 {
         let stats = self.admin.get(&format!("/stats?filter=^{name}$&format=json")).await.json();
         stats["stats"][0]["value"].as_u64().unwrap_or(0)
+    }
+
+    /// Its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Resident memory, in bytes.

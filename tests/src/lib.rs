@@ -33,6 +33,7 @@ pub use config::Config;
 pub use control_plane::ControlPlane;
 pub use envoy::Envoy;
 pub use events::{Ending, Event, EventStream, Transcript};
+pub use process::Process;
 pub use stack::{Builder, Stack};
 pub use valkey::Valkey;
 pub use wait::{PATIENCE, eventually, within};

@@ -13,7 +13,7 @@ const SHOWN_LINES: usize = 60;
 
 /// A running child.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     name: String,
     child: Child,
     out: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command`, with stdout in `NAME.out` and stderr in `NAME.log` of `folder`. A log that is there already is
     /// continued.
-    pub(crate) fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
+    pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
         let (out, log) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.log")));
         let log_file = File::options().create(true).append(true).open(&log).expect("cannot create a log");
         let child = command
@@ -36,12 +36,12 @@ impl Process {
     }
 
     /// The process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for the first line of JSON on stdout.
-    pub(crate) async fn announcement(&mut self) -> Value {
+    pub async fn announcement(&mut self) -> Value {
         let out = self.out.clone();
         eventually(&format!("{} announces itself", self.name), PATIENCE, || {
             let ended = self.child.try_wait().expect("a child can be asked");

@@ -34,6 +34,7 @@ pub struct Builder {
     envoys: usize,
     concurrency: usize,
     log_level: String,
+    control_plane_log: String,
     remote_code: bool,
     slots: u32,
 }
@@ -86,6 +87,12 @@ impl Builder {
         self
     }
 
+    /// What the control plane logs (default: debug, which costs time).
+    pub fn control_plane_log(mut self, filter: &str) -> Self {
+        filter.clone_into(&mut self.control_plane_log);
+        self
+    }
+
     /// Envoy gets the filter from the control plane.
     pub fn remote_code(mut self) -> Self {
         self.remote_code = true;
@@ -118,7 +125,7 @@ impl Builder {
             change(&mut config);
         }
         config.write();
-        let control_plane = ControlPlane::start(folder.path(), config.path()).await;
+        let control_plane = ControlPlane::start(folder.path(), config.path(), &self.control_plane_log).await;
         let options = |number| envoy::Options {
             name: format!("envoy-{number}"),
             xds: control_plane.xds().to_owned(),
@@ -164,6 +171,7 @@ impl Stack {
             envoys: 1,
             concurrency: 1,
             log_level: "info".to_owned(),
+            control_plane_log: "debug,h2=info,hyper=info,tower=info".to_owned(),
             remote_code: false,
             slots: 1,
         }

@@ -23,8 +23,11 @@ fn read(name: DialectName, pieces: &[&[u8]]) -> Read {
     (text, end)
 }
 
-/// Streams as providers send them, and how they end.
-const STREAMS: &[(&str, DialectName, &str, &str, Result<Finish, FailureKind>)] = &[
+/// Name, dialect, what the provider sends, the text in it, and how it ends.
+type Sample = (&'static str, DialectName, &'static str, &'static str, Result<Finish, FailureKind>);
+
+/// Streams as providers send them.
+const STREAMS: &[Sample] = &[
     (
         "openai, as recorded",
         DialectName::Openai,
