@@ -86,23 +86,23 @@ async fn whatever_fails_before_the_first_content_is_followed_by_the_next_model()
         .set("limits.requestTimeout", "300ms")
         .start()
         .await;
+    let mut wrong = Vec::new();
     for fault in all {
         let body = json!({"prompt": "hi", "models": [fault, "gemini:ok"]});
         let reply = stack.prompt(body.clone()).await;
-        assert_eq!(
-            (reply.status, reply.model(), reply.attempts()),
-            (200, "gemini:ok", 2),
-            "{fault}: {}",
-            reply.text()
-        );
+        if (reply.status, reply.model(), reply.attempts()) != (200, "gemini:ok", 2) {
+            wrong.push(format!("{fault}: {} {} {}", reply.status, reply.attempts(), reply.text()));
+        }
         if FAULTS_OF_WHOLE_ANSWERS.contains(&fault) {
             continue;
         }
-        let streamed = stack.stream(body).await.rest().await;
-        assert_eq!(streamed.end()["text"], streamed.text(), "{fault}");
-        assert_eq!(streamed.header("x-ai-warp-model"), "gemini:ok", "{fault}");
-        assert_eq!(streamed.header("x-ai-warp-attempts"), "2", "{fault}");
+        let reply = stack.gateway().stream_as_reply(body).await;
+        let well = reply.text().contains("event: end") && !reply.text().contains("event: error");
+        if (reply.status, reply.model(), reply.attempts(), well) != (200, "gemini:ok", 2, true) {
+            wrong.push(format!("{fault}, streamed: {} {} {}", reply.status, reply.attempts(), reply.text()));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     stack.expect_no_leaks();
 }
 
@@ -169,9 +169,8 @@ async fn where_no_model_is_left_the_last_failure_is_the_answer() {
                 assert_eq!(reply.attempts(), attempts, "{models}");
                 assert!(reply.message().starts_with(model), "{models}: {}", reply.message());
                 assert_eq!(reply.header("x-session-id"), "", "{models}");
-                let retry_after = if code == "PROVIDER_RATE_LIMIT_ERROR" { "7" } else { "" };
-                if status != 429 || !retry_after.is_empty() {
-                    assert_eq!(reply.header("retry-after"), retry_after, "{models}");
+                if code == "PROVIDER_RATE_LIMIT_ERROR" {
+                    assert_eq!(reply.header("retry-after"), "7", "{models}");
                 }
             }
         }

@@ -9,5 +9,14 @@
     reason = "a failed expectation of a test is a panic"
 )]
 
+mod endurance;
 mod fallback;
+mod input;
+mod outage;
 mod prompt;
+mod reload;
+mod remote_code;
+mod secrets;
+mod sessions;
+mod stream;
+mod tls;

@@ -1,0 +1,261 @@
+//! From rounds to figures: medians, ratios taken round by round, and how both are shown.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cpu::CpuTime;
+use crate::load::Sample;
+use crate::variant::{STREAMS, Variant};
+
+/// A variant and what its rounds gave. All durations are in microseconds.
+#[derive(Debug)]
+pub(crate) struct Measured<'a> {
+    pub(crate) variant: &'a Variant,
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// What one round gave.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round {
+    requests: f64,
+    /// Requests per second.
+    rate: f64,
+    /// CPU time of Envoy per request.
+    envoy_us: f64,
+    /// CPU time of the control plane per request, where there is one.
+    control_plane_us: Option<f64>,
+    p50_us: f64,
+    p99_us: f64,
+}
+
+impl Round {
+    /// The figures of a round in which at least one request was answered.
+    pub(crate) fn new(mut sample: Sample, used: CpuTime) -> Self {
+        sample.latencies.sort_unstable();
+        let requests = sample.latencies.len() as f64;
+        let percentile = |share: f64| {
+            let rank = (requests * share).ceil() as usize;
+            sample.latencies.get(rank.saturating_sub(1)).copied().map_or(f64::NAN, micros)
+        };
+        Self {
+            requests,
+            rate: requests / sample.lasted.as_secs_f64(),
+            envoy_us: micros(used.envoy) / requests,
+            control_plane_us: used.control_plane.map(|used| micros(used) / requests),
+            p50_us: percentile(0.50),
+            p99_us: percentile(0.99),
+        }
+    }
+}
+
+impl<'a> Measured<'a> {
+    /// Nothing measured yet.
+    pub(crate) fn new(variant: &'a Variant) -> Self {
+        Self { variant, rounds: Vec::new() }
+    }
+
+    fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
+        Spread::of(self.rounds.iter().map(figure)).median
+    }
+
+    /// The figure as a multiple of `baseline`'s in the same round.
+    fn ratio(&self, baseline: &Measured<'_>, figure: impl Fn(&Round) -> f64) -> Spread {
+        Spread::of(self.rounds.iter().zip(&baseline.rounds).map(|(own, other)| figure(own) / figure(other)))
+    }
+
+    fn baseline<'m>(&self, all: &'m [Measured<'a>]) -> Option<&'m Measured<'a>> {
+        find(all, self.variant.baseline.as_deref()?)
+    }
+}
+
+/// Where the values of the rounds lie.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    min: f64,
+    median: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let last = values.len().saturating_sub(1);
+        Self { min: at(0), median: f64::midpoint(at(last / 2), at(values.len() / 2)), max: at(last) }
+    }
+
+    fn json(self) -> Value {
+        json!({"min": self.min, "median": self.median, "max": self.max})
+    }
+
+    fn times(self) -> String {
+        format!("{:.2} ({:.2}-{:.2})", self.median, self.min, self.max)
+    }
+
+    fn micros(self) -> String {
+        format!("{:.1} ({:.1}-{:.1})", self.median, self.min, self.max)
+    }
+}
+
+/// What each further chunk of a stream costs Envoy: the longer stream less the shorter one, by the chunks between them.
+struct PerChunk {
+    plain: Spread,
+    gateway: Spread,
+    ratio: Spread,
+}
+
+impl PerChunk {
+    fn of(all: &[Measured<'_>]) -> Option<Self> {
+        let [long, short] = STREAMS;
+        let per_chunk = |way: &str| {
+            let (long_one, short_one) =
+                (find(all, &format!("{way}-{long}"))?, find(all, &format!("{way}-{short}"))?);
+            let cost = |(long_one, short_one): (&Round, &Round)| {
+                (long_one.envoy_us - short_one.envoy_us) / f64::from(long - short)
+            };
+            Some(long_one.rounds.iter().zip(&short_one.rounds).map(cost).collect::<Vec<f64>>())
+        };
+        let (plain, gateway) = (per_chunk("A")?, per_chunk("D")?);
+        let ratio = Spread::of(gateway.iter().zip(&plain).map(|(gateway, plain)| gateway / plain));
+        let spread = |values: Vec<f64>| Spread::of(values.into_iter());
+        Some(Self { plain: spread(plain), gateway: spread(gateway), ratio })
+    }
+}
+
+fn find<'m, 'a>(all: &'m [Measured<'a>], name: &str) -> Option<&'m Measured<'a>> {
+    all.iter().find(|measured| measured.variant.name == name)
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+/// For people.
+pub(crate) fn table(all: &[Measured<'_>]) -> String {
+    let rounds = all.first().map_or(0, |measured| measured.rounds.len());
+    let mut text = format!(
+        "{:<38} {:>16} {:>20} {:>7} {:>18} {:>18} {:>9}\n",
+        "median of the rounds; ratio (min-max)",
+        "Envoy CPU/req us",
+        "x baseline",
+        "target",
+        "p50 ms (x)",
+        "p99 ms (x)",
+        "req/s"
+    );
+    for measured in all {
+        let variant = measured.variant;
+        let baseline = measured.baseline(all);
+        let cpu = baseline.map(|baseline| measured.ratio(baseline, |round| round.envoy_us).times());
+        let latency = |figure: fn(&Round) -> f64| {
+            let times = baseline.map(|baseline| measured.ratio(baseline, figure).median);
+            let times = times.map_or(String::new(), |times| format!(" ({times:.2})"));
+            format!("{:.2}{times}", measured.median(figure) / 1_000.0)
+        };
+        let target = variant.target.map_or(String::new(), |target| format!("<= {target}"));
+        // Writing to a string has no way to fail, here and below.
+        let _ = writeln!(
+            text,
+            "{:<38} {:>16.1} {:>20} {:>7} {:>18} {:>18} {:>9.0}",
+            format!("{:<6} {}", variant.name, variant.what),
+            measured.median(|round| round.envoy_us),
+            cpu.unwrap_or_default(),
+            target,
+            latency(|round| round.p50_us),
+            latency(|round| round.p99_us),
+            measured.median(|round| round.rate),
+        );
+    }
+    text.push('\n');
+    if let Some(chunk) = PerChunk::of(all) {
+        let _ = writeln!(
+            text,
+            "Envoy CPU for each further chunk of a stream: plain {} us, gateway {} us, ratio {}",
+            chunk.plain.micros(),
+            chunk.gateway.micros(),
+            chunk.ratio.times(),
+        );
+    }
+    for measured in all.iter().filter(|measured| measured.variant.name == "C") {
+        let spread = Spread::of(measured.rounds.iter().filter_map(|round| round.control_plane_us));
+        let _ = writeln!(text, "Control plane CPU per request of C: {} us", spread.micros());
+    }
+    let _ = writeln!(
+        text,
+        "\n{rounds} rounds in turn. B and C are compared with A, D-n with A-n, each within a round: the gateway with the \
+         same\nrequest through a plain Envoy, one worker each, to the same simulated provider. On a shared machine only \
+         the ratios\nmean something; times and rates are what this machine gave while it was measured."
+    );
+    text
+}
+
+/// For machines.
+pub(crate) fn json(all: &[Measured<'_>]) -> Value {
+    let variants: Vec<Value> = all
+        .iter()
+        .map(|measured| {
+            let variant = measured.variant;
+            let spread = |figure: fn(&Round) -> f64| Spread::of(measured.rounds.iter().map(figure)).json();
+            let ratios = measured.baseline(all).map(|baseline| {
+                let ratio = |figure: fn(&Round) -> f64| measured.ratio(baseline, figure).json();
+                json!({
+                    "baseline": baseline.variant.name,
+                    "envoyCpu": ratio(|round| round.envoy_us),
+                    "p50": ratio(|round| round.p50_us),
+                    "p99": ratio(|round| round.p99_us),
+                })
+            });
+            let control_plane = measured.rounds.iter().filter_map(|round| round.control_plane_us);
+            let has_control_plane = measured.rounds.iter().any(|round| round.control_plane_us.is_some());
+            json!({
+                "name": variant.name,
+                "what": variant.what,
+                "chunks": variant.chunks,
+                "requests": measured.rounds.iter().map(|round| round.requests).sum::<f64>(),
+                "requestsPerSecond": spread(|round| round.rate),
+                "envoyCpuMicros": spread(|round| round.envoy_us),
+                "controlPlaneCpuMicros": has_control_plane.then(|| Spread::of(control_plane).json()),
+                "p50Micros": spread(|round| round.p50_us),
+                "p99Micros": spread(|round| round.p99_us),
+                "ratios": ratios,
+                "targetEnvoyCpu": variant.target,
+            })
+        })
+        .collect();
+    let per_chunk = PerChunk::of(all).map(|chunk| {
+        json!({
+            "plainEnvoyCpuMicros": chunk.plain.json(),
+            "gatewayEnvoyCpuMicros": chunk.gateway.json(),
+            "ratio": chunk.ratio.json(),
+        })
+    });
+    json!({"variants": variants, "perFurtherChunk": per_chunk})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_ordered_and_its_median_lies_between_two() {
+        let spread = |values: &[f64]| {
+            let Spread { min, median, max } = Spread::of(values.iter().copied());
+            (min, median, max)
+        };
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), (1.0, 2.0, 3.0));
+        assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]), (1.0, 2.5, 4.0));
+        assert_eq!(spread(&[7.0]), (7.0, 7.0, 7.0));
+    }
+
+    #[test]
+    fn percentiles_are_latencies_that_occurred() {
+        let latencies: Vec<Duration> = (1..=200).rev().map(Duration::from_micros).collect();
+        let used = CpuTime { envoy: Duration::from_millis(1), control_plane: None };
+        let round = Round::new(Sample { latencies, lasted: Duration::from_secs(2) }, used);
+        assert_eq!((round.p50_us, round.p99_us), (100.0, 198.0));
+        assert_eq!((round.rate, round.envoy_us), (100.0, 5.0));
+    }
+}
