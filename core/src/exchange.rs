@@ -308,11 +308,11 @@ impl Exchange {
 
     /// The error for a response that none of the attempts wrote, such as a local reply of Envoy; `None` where the
     /// response is an attempt's.
-    pub fn error_of_foreign_response(&mut self, now_ms: u64) -> Option<GatewayError> {
+    pub fn error_of_foreign_response(&mut self, now_ms: impl FnOnce() -> u64) -> Option<GatewayError> {
         if matches!(self.phase, Phase::Committed | Phase::Answered(_)) {
             return None;
         }
-        self.settle(now_ms);
+        self.settle(now_ms());
         if !matches!(self.phase, Phase::Failed(_)) {
             let message = "no model could be tried; the gateway has no capacity or no route for it";
             self.phase = Phase::Failed(GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, message));

@@ -69,6 +69,11 @@ impl GatewayContext {
         host::respond(error.code.status(), headers, &error.body());
     }
 
+    fn too_large(&self) -> GatewayError {
+        let message = format!("the request body is larger than {} bytes", self.gateway.max_request_bytes);
+        GatewayError::new(ErrorCode::RequestTooLarge, message)
+    }
+
     /// Reads the prompt; then the exchange begins, or its history is asked for.
     fn read_prompt(&mut self, body: &[u8]) -> Result<Action, GatewayError> {
         let mut request = PromptRequest::parse(body)?;
@@ -113,8 +118,8 @@ impl GatewayContext {
     fn commit(&self) -> Action {
         let State::Exchanging { exchange, .. } = &self.state else { return Action::Continue };
         let timeout_ms = self.gateway.storage.as_ref().map(|storage| storage.commit_timeout_ms);
-        let turn = exchange.borrow().turn(host::unix_ms());
-        let (Some(turn), Some(timeout_ms)) = (turn, timeout_ms) else { return Action::Continue };
+        let Some(timeout_ms) = timeout_ms else { return Action::Continue };
+        let Some(turn) = exchange.borrow().turn(host::unix_ms()) else { return Action::Continue };
         let held = HeldResponse { context_id: self.context_id, exchange: Rc::clone(exchange) };
         match sync::commit(&turn, held, timeout_ms) {
             Ok(()) => Action::Pause,
@@ -178,11 +183,7 @@ impl HttpContext for GatewayContext {
         let path = host::request_header(":path").unwrap_or_default();
         let path = path.split(|&b| b == b'?').next().unwrap_or_default();
         self.is_stream_path = path == self.gateway.paths.stream.as_bytes();
-        let length = host::request_header("content-length")
-            .and_then(|length| std::str::from_utf8(&length).ok()?.parse::<usize>().ok());
-        if length.is_some_and(|length| length > self.gateway.max_request_bytes) {
-            self.respond(&self.too_large(), 0);
-        } else if end_of_stream {
+        if end_of_stream {
             self.respond(&GatewayError::new(ErrorCode::OptionError, "the request has no body"), 0);
         }
         Action::Pause
@@ -210,7 +211,7 @@ impl HttpContext for GatewayContext {
 
     fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
         let State::Exchanging { exchange, .. } = &self.state else { return Action::Continue };
-        let error = exchange.borrow_mut().error_of_foreign_response(host::now_ms());
+        let error = exchange.borrow_mut().error_of_foreign_response(host::now_ms);
         if let Some(error) = error {
             let attempts = exchange.borrow().attempts();
             self.respond(&error, attempts);
@@ -226,12 +227,5 @@ impl HttpContext for GatewayContext {
             }
             _ => Action::Continue,
         }
-    }
-}
-
-impl GatewayContext {
-    fn too_large(&self) -> GatewayError {
-        let message = format!("the request body is larger than {} bytes", self.gateway.max_request_bytes);
-        GatewayError::new(ErrorCode::RequestTooLarge, message)
     }
 }

@@ -106,7 +106,7 @@ fn the_last_model_gives_up_with_what_happened() {
         };
         assert_eq!((error.code, exchange.attempts()), (code, attempts), "{name}: {error}");
         assert!(error.message.starts_with("openai:a "), "{name}: {error}");
-        assert_eq!(exchange.error_of_foreign_response(now), Some(error), "{name}");
+        assert_eq!(exchange.error_of_foreign_response(|| now), Some(error), "{name}");
     }
 }
 
@@ -142,10 +142,10 @@ fn a_wrong_cluster_is_a_typed_error() {
 #[test]
 fn a_local_reply_of_envoy_becomes_a_typed_error() {
     let mut exchange = exchange(r#"{"prompt":"p"}"#);
-    let error = exchange.error_of_foreign_response(0).unwrap();
+    let error = exchange.error_of_foreign_response(|| 0).unwrap();
     assert_eq!(error.code, ErrorCode::ProviderNoModelsAvailableError);
     exchange.complete(answer());
-    assert_eq!(exchange.error_of_foreign_response(0), None);
+    assert_eq!(exchange.error_of_foreign_response(|| 0), None);
 }
 
 #[test]

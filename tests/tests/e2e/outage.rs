@@ -14,11 +14,11 @@ const SLACK: Duration = Duration::from_millis(700);
 /// Asks whole and streamed while turns cannot be stored; returns the sessions.
 async fn answers_marked_as_not_stored(stack: &Stack) -> Vec<String> {
     let mut sessions = Vec::new();
-    for _ in 0..2 {
+    for round in 0..2 {
         let started = Instant::now();
         let reply = stack.prompt(json!({"prompt": "whole"})).await;
         assert!(reply.answer().starts_with("openai/ok: whole"));
-        assert_eq!(reply.header("x-ai-warp-stored"), "false");
+        assert_eq!(reply.header("x-ai-warp-stored"), "false", "round {round}: {:?} {}", started.elapsed(), reply.text());
         assert!(started.elapsed() < COMMIT_TIMEOUT + SLACK, "an answer took {:?}", started.elapsed());
         sessions.push(reply.session());
 
