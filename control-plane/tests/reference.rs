@@ -36,7 +36,8 @@ fn the_reference_has_every_key() {
     // A row may stand for what is below it.
     let is_named = |key: &String| {
         let parts: Vec<&str> = key.split('.').collect();
-        (1..=parts.len()).any(|n| reference.contains(&format!("`{}`", parts[..n].join("."))) && n + 1 >= parts.len())
+        (1..=parts.len())
+            .any(|n| reference.contains(&format!("`{}`", parts[..n].join("."))) && n + 1 >= parts.len())
             || found.iter().any(|deeper| deeper.starts_with(&format!("{key}.")))
     };
     let missing: Vec<_> = found.iter().filter(|key| !is_named(key)).collect();

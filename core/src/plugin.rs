@@ -31,6 +31,9 @@ pub const STORED_HEADER: &str = "x-ai-warp-stored";
 /// Request header by which an attempt tells the hop which cluster to go on to. The hop removes it.
 pub const HOP_HEADER: &str = "x-ai-warp-hop";
 
+/// Response header by which the hop says that it is the hop that answers, because the provider did not.
+pub const HOP_FAILED_HEADER: &str = "x-ai-warp-hop-failed";
+
 /// The cluster of the control plane, in every bootstrap.
 pub const CONTROL_PLANE_CLUSTER: &str = "ai-warp-control-plane";
 

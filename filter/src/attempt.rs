@@ -3,24 +3,26 @@
 //! Writes the provider's request from the exchange, reads the answer, and holds it until it is one. Whatever fails
 //! before that is turned into a retriable response, after the router was told which cluster comes next.
 
+mod stream;
+
 use std::rc::Rc;
 
-use ai_warp_core::answer::{self, StreamReader};
-use ai_warp_core::api::unified;
+use ai_warp_core::answer;
 use ai_warp_core::dialect::Dialect;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::{Exchange, Verdict};
 use ai_warp_core::failure::{Failure, FailureKind, parse_retry_after};
 use ai_warp_core::plugin::{
-    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, HOP_HEADER, MODEL_HEADER, RETRY_HEADER,
-    RETRY_WAIT_HEADER,
+    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, HOP_FAILED_HEADER, HOP_HEADER, MODEL_HEADER,
+    RETRY_HEADER, RETRY_WAIT_HEADER,
 };
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use uuid::Uuid;
 
 use crate::exchanges::{self, SharedExchange};
 use crate::host::{self, Body};
+
+use self::stream::{Progress, Stream};
 
 /// Most bytes read of an error body; what says why stands at its start.
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -43,27 +45,17 @@ enum State {
     Sending { attempt: Sending, body: Vec<u8> },
     /// An error status; the body says more.
     ReadingFailure { attempt: Sending, status: u16, retry_after_secs: Option<u32> },
-    /// Status 200, and the answer comes in one piece.
+    /// Status 200, and the answer comes in one piece. Where a stream was asked for, that is an error under status 200, or
+    /// a provider that does not stream.
     ReadingWhole(Sending),
     /// Status 200, and the answer comes as a stream.
     Streaming(Stream),
-    /// The stream failed after its commit: the error event is out, and nothing follows it.
-    Broken,
 }
 
 #[derive(Clone)]
 struct Sending {
     exchange: SharedExchange,
     dialect: &'static dyn Dialect,
-}
-
-struct Stream {
-    exchange: SharedExchange,
-    reader: StreamReader,
-    /// Whether the head of the response has left for the client.
-    committed: bool,
-    /// When the last piece came.
-    last_piece_ms: u64,
 }
 
 impl AttemptContext {
@@ -138,6 +130,10 @@ impl AttemptContext {
     fn read_whole(&mut self, size: usize) -> Action {
         let State::ReadingWhole(attempt) = std::mem::take(&mut self.state) else { return Action::Continue };
         let answer = match answer::read_whole(attempt.dialect, &Body::Response.read(size)) {
+            Ok(_) if attempt.exchange.borrow().is_stream() => {
+                let message = "answered a request for a stream without one";
+                return self.fail(&attempt.exchange, Failure::new(FailureKind::Malformed, message));
+            }
             Ok(answer) => answer,
             Err(failure) => return self.fail(&attempt.exchange, failure),
         };
@@ -151,49 +147,32 @@ impl AttemptContext {
         Action::Continue
     }
 
-    fn read_stream(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let State::Streaming(stream) = &mut self.state else { return Action::Continue };
-        let piece = Body::Response.read(size);
-        let now_ms = host::now_ms();
-        let idle_ms = now_ms.saturating_sub(std::mem::replace(&mut stream.last_piece_ms, now_ms));
-        let mut out = Vec::with_capacity(piece.len());
-        let mut on_text = |text: &str| unified::write_content(&mut out, Uuid::new_v4(), text);
-        let mut result = stream.reader.read(&piece, &mut on_text).map(|()| None);
-        if result.is_ok() && end_of_stream {
-            result = stream.reader.finish(&mut on_text).map(Some);
-        }
-        let exchange = Rc::clone(&stream.exchange);
-        let failure = match result {
-            Ok(None) if out.is_empty() && !stream.committed => {
-                Body::Response.replace(size, b"");
-                return Action::Pause;
+    /// Takes what has come of the answer.
+    fn read(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match &mut self.state {
+            State::Done | State::Sending { .. } => Action::Continue,
+            State::ReadingFailure { .. } if end_of_stream || size >= MAX_ERROR_BYTES => {
+                self.read_failure(size)
             }
-            Ok(answer) => {
-                if !stream.committed {
-                    stream.committed = true;
-                    exchange.borrow_mut().commit();
-                    write_head(&exchange.borrow(), "text/event-stream", None);
+            State::ReadingFailure { .. } => Action::Pause,
+            State::ReadingWhole(attempt) => {
+                let limit = attempt.exchange.borrow().gateway().max_response_bytes;
+                if size > limit {
+                    let exchange = Rc::clone(&attempt.exchange);
+                    let message = format!("sent more than {limit} bytes");
+                    return self.fail(&exchange, Failure::new(FailureKind::TooLarge, message));
                 }
-                if let Some(answer) = answer {
-                    self.state = State::Done;
-                    let mut exchange = exchange.borrow_mut();
-                    exchange.complete(answer);
-                    exchange.write_end(&mut out, Uuid::new_v4());
-                }
-                Body::Response.replace(size, &out);
-                return Action::Continue;
+                if end_of_stream { self.read_whole(size) } else { Action::Pause }
             }
-            Err(failure) if failure.kind == FailureKind::Cut => exchange.borrow().why_cut(idle_ms),
-            Err(failure) => failure,
-        };
-        if !stream.committed {
-            return self.fail(&exchange, failure);
+            State::Streaming(stream) => match stream.read(size, end_of_stream) {
+                Progress::Held => Action::Pause,
+                Progress::Passed => Action::Continue,
+                Progress::Failed(failure) => {
+                    let exchange = Rc::clone(stream.exchange());
+                    self.fail(&exchange, failure)
+                }
+            },
         }
-        self.state = State::Broken;
-        let error = exchange.borrow_mut().fail_committed(failure);
-        unified::write_error(&mut out, Uuid::new_v4(), &error);
-        Body::Response.replace(size, &out);
-        Action::Continue
     }
 }
 
@@ -248,19 +227,15 @@ impl HttpContext for AttemptContext {
             .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok())
             .unwrap_or(0);
         let is_stream = attempt.exchange.borrow().is_stream();
-        self.state = if status != 200 {
+        self.state = if is_stream && host::response_header(HOP_FAILED_HEADER).is_some() {
+            let failure = Failure::new(FailureKind::Unreachable, "could not be reached");
+            return self.fail(&attempt.exchange, failure);
+        } else if status != 200 {
             let retry_after_secs =
                 host::response_header("retry-after").and_then(|value| parse_retry_after(&value));
             State::ReadingFailure { attempt, status, retry_after_secs }
         } else if is_stream && is_event_stream() {
-            let limit = attempt.exchange.borrow().gateway().max_response_bytes;
-            let reader = StreamReader::new(attempt.dialect, limit);
-            State::Streaming(Stream {
-                exchange: attempt.exchange,
-                reader,
-                committed: false,
-                last_piece_ms: host::now_ms(),
-            })
+            State::Streaming(Stream::new(attempt.exchange, attempt.dialect))
         } else {
             State::ReadingWhole(attempt)
         };
@@ -269,45 +244,6 @@ impl HttpContext for AttemptContext {
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         self.read(size, end_of_stream)
-    }
-}
-
-impl AttemptContext {
-    fn read(&mut self, size: usize, end_of_stream: bool) -> Action {
-        match &self.state {
-            State::Done | State::Sending { .. } => Action::Continue,
-            State::Broken => {
-                Body::Response.replace(size, b"");
-                Action::Continue
-            }
-            State::ReadingFailure { .. } if end_of_stream || size >= MAX_ERROR_BYTES => {
-                self.read_failure(size)
-            }
-            State::ReadingWhole(attempt) => {
-                let exchange = Rc::clone(&attempt.exchange);
-                let limit = exchange.borrow().gateway().max_response_bytes;
-                if size > limit {
-                    let message = format!("sent more than {limit} bytes");
-                    return self.fail(&exchange, Failure::new(FailureKind::TooLarge, message));
-                }
-                if exchange.borrow().is_stream() && end_of_stream {
-                    return self.read_whole_in_place_of_stream(size);
-                }
-                if end_of_stream { self.read_whole(size) } else { Action::Pause }
-            }
-            State::ReadingFailure { .. } => Action::Pause,
-            State::Streaming(_) => self.read_stream(size, end_of_stream),
-        }
-    }
-
-    /// A JSON body in answer to a request for a stream: an error under status 200, or a provider that does not stream.
-    fn read_whole_in_place_of_stream(&mut self, size: usize) -> Action {
-        let State::ReadingWhole(attempt) = std::mem::take(&mut self.state) else { return Action::Continue };
-        let failure = match answer::read_whole(attempt.dialect, &Body::Response.read(size)) {
-            Ok(_) => Failure::new(FailureKind::Malformed, "answered a request for a stream without one"),
-            Err(failure) => failure,
-        };
-        self.fail(&attempt.exchange, failure)
     }
 }
 

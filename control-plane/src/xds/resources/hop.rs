@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use ai_warp_core::config::Gateway;
-use ai_warp_core::plugin::HOP_HEADER;
+use ai_warp_core::plugin::{HOP_FAILED_HEADER, HOP_HEADER};
+use envoy_types::pb::envoy::config::accesslog::v3::{AccessLogFilter, ResponseFlagFilter, access_log_filter};
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, EnvoyInternalAddress, Http1ProtocolOptions, TransportSocket, address, envoy_internal_address,
-    transport_socket,
+    Address, EnvoyInternalAddress, HeaderValue, HeaderValueOption, Http1ProtocolOptions, TransportSocket,
+    address, envoy_internal_address, transport_socket,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter, listener};
 use envoy_types::pb::envoy::config::route::v3::{
@@ -17,7 +18,7 @@ use envoy_types::pb::envoy::config::route::v3::{
 };
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, http_connection_manager, http_filter,
+    HttpConnectionManager, HttpFilter, LocalReplyConfig, ResponseMapper, http_connection_manager, http_filter,
 };
 use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
@@ -96,10 +97,32 @@ fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
             ..Default::default()
         }],
         http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
+        local_reply_config: Some(LocalReplyConfig {
+            mappers: vec![mark_own_replies()],
+            ..Default::default()
+        }),
         // What ends badly must end now: the attempt is waiting for it.
         delayed_close_timeout: Some(duration(Duration::ZERO)),
         generate_request_id: Some(truth(false)),
         skip_xff_append: true,
+        ..Default::default()
+    }
+}
+
+/// Marks what Envoy answers itself because the provider could not be reached or said nothing: to the attempt it must not
+/// look like an answer of the provider.
+fn mark_own_replies() -> ResponseMapper {
+    let any_flag = access_log_filter::FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter::default());
+    ResponseMapper {
+        filter: Some(AccessLogFilter { filter_specifier: Some(any_flag) }),
+        headers_to_add: vec![HeaderValueOption {
+            header: Some(HeaderValue {
+                key: HOP_FAILED_HEADER.to_owned(),
+                value: "true".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }],
         ..Default::default()
     }
 }
@@ -116,6 +139,7 @@ fn routes(gateway: &Gateway) -> RouteConfiguration {
             idle_timeout: Some(millis(gateway.request_timeout_ms.saturating_add(IDLE_SLACK_MS))),
             ..Default::default()
         })),
+        response_headers_to_remove: vec![HOP_FAILED_HEADER.to_owned()],
         request_headers_to_remove: vec![HOP_HEADER.to_owned(), "x-forwarded-proto".to_owned()],
         ..Default::default()
     };

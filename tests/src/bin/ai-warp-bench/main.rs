@@ -24,7 +24,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::load::{Load, Pace};
 use crate::report::{Measured, Round};
 use crate::rig::Rig;
-use crate::variant::Variant;
 
 /// CPU and latency of requests through the gateway, as multiples of the same requests through a plain Envoy.
 ///

@@ -137,14 +137,8 @@ fn micros(duration: Duration) -> f64 {
 pub(crate) fn table(all: &[Measured<'_>]) -> String {
     let rounds = all.first().map_or(0, |measured| measured.rounds.len());
     let mut text = format!(
-        "{:<38} {:>16} {:>20} {:>7} {:>18} {:>18} {:>9}\n",
-        "median of the rounds; ratio (min-max)",
-        "Envoy CPU/req us",
-        "x baseline",
-        "target",
-        "p50 ms (x)",
-        "p99 ms (x)",
-        "req/s"
+        "{:<40} {:>13} {:>18} {:>7} {:>14} {:>14} {:>7}\n",
+        "", "CPU us/req", "CPU x baseline", "target", "p50 ms (x)", "p99 ms (x)", "req/s"
     );
     for measured in all {
         let variant = measured.variant;
@@ -159,7 +153,7 @@ pub(crate) fn table(all: &[Measured<'_>]) -> String {
         // Writing to a string has no way to fail, here and below.
         let _ = writeln!(
             text,
-            "{:<38} {:>16.1} {:>20} {:>7} {:>18} {:>18} {:>9.0}",
+            "{:<40} {:>13.1} {:>18} {:>7} {:>14} {:>14} {:>7.0}",
             format!("{:<6} {}", variant.name, variant.what),
             measured.median(|round| round.envoy_us),
             cpu.unwrap_or_default(),
@@ -185,9 +179,10 @@ pub(crate) fn table(all: &[Measured<'_>]) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{rounds} rounds in turn. B and C are compared with A, D-n with A-n, each within a round: the gateway with the \
-         same\nrequest through a plain Envoy, one worker each, to the same simulated provider. On a shared machine only \
-         the ratios\nmean something; times and rates are what this machine gave while it was measured."
+        "\n{rounds} rounds in turn; medians of them, and of ratios the lowest and the highest. CPU is Envoy's. B and C are \
+         compared\nwith A, D-n with A-n, within a round: the gateway with the same request through a plain Envoy, one \
+         worker each, to\nthe same simulated provider. On a shared machine only the ratios mean something; times and \
+         rates are what it gave."
     );
     text
 }

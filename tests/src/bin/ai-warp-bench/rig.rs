@@ -80,7 +80,7 @@ async fn gateway(storage: &str, simulator: &str, variants: &[Variant]) -> Stack 
         .models(models)
         .storage(storage)
         .set("providers.openai.baseUrl", base_url)
-        .set("limits.rate.max", UNLIMITED)
+        .set("limits.rate", json!({"max": UNLIMITED, "timeWindow": "1s"}))
         // What a production control plane logs.
         .control_plane_log("info")
         .start()

@@ -1,0 +1,105 @@
+//! A streamed answer on its way through: held until its first content, then piece by piece.
+
+use ai_warp_core::answer::StreamReader;
+use ai_warp_core::api::unified;
+use ai_warp_core::chat::Answer;
+use ai_warp_core::dialect::Dialect;
+use ai_warp_core::failure::{Failure, FailureKind};
+use uuid::Uuid;
+
+use super::write_head;
+use crate::exchanges::SharedExchange;
+use crate::host::{self, Body};
+
+/// A stream of status 200.
+pub(super) struct Stream {
+    exchange: SharedExchange,
+    reader: StreamReader,
+    phase: Phase,
+    /// When the last piece came.
+    last_piece_ms: u64,
+}
+
+enum Phase {
+    /// Nothing has left for the client: the response headers are held.
+    Held,
+    /// The first content has left.
+    Committed,
+    /// The end or the error event is out, and nothing follows it.
+    Over,
+}
+
+/// What became of a piece.
+pub(super) enum Progress {
+    /// It held no content yet.
+    Held,
+    /// What it held is on its way to the client.
+    Passed,
+    /// The attempt failed, and the client does not know.
+    Failed(Failure),
+}
+
+impl Stream {
+    pub(super) fn new(exchange: SharedExchange, dialect: &'static dyn Dialect) -> Self {
+        let limit = exchange.borrow().gateway().max_response_bytes;
+        let reader = StreamReader::new(dialect, limit);
+        Self { exchange, reader, phase: Phase::Held, last_piece_ms: host::now_ms() }
+    }
+
+    pub(super) fn exchange(&self) -> &SharedExchange {
+        &self.exchange
+    }
+
+    /// Takes the `size` bytes that Envoy holds, and leaves in their place what the client gets.
+    pub(super) fn read(&mut self, size: usize, end_of_stream: bool) -> Progress {
+        if matches!(self.phase, Phase::Over) {
+            Body::Response.replace(size, b"");
+            return Progress::Passed;
+        }
+        let piece = Body::Response.read(size);
+        let now_ms = host::now_ms();
+        let idle_ms = now_ms.saturating_sub(std::mem::replace(&mut self.last_piece_ms, now_ms));
+        let mut out = Vec::with_capacity(piece.len());
+        let mut on_text = |text: &str| unified::write_content(&mut out, Uuid::new_v4(), text);
+        let mut result = self.reader.read(&piece, &mut on_text).map(|()| None);
+        if result.is_ok() && end_of_stream {
+            result = self.reader.finish(&mut on_text).map(Some);
+        }
+        match result {
+            Ok(None) if out.is_empty() && matches!(self.phase, Phase::Held) => {
+                Body::Response.replace(size, b"");
+                return Progress::Held;
+            }
+            Ok(answer) => self.pass(answer, &mut out),
+            Err(failure) => {
+                let failure = match failure.kind {
+                    FailureKind::Cut => self.exchange.borrow().why_cut(idle_ms),
+                    _ => failure,
+                };
+                if matches!(self.phase, Phase::Held) {
+                    return Progress::Failed(failure);
+                }
+                self.phase = Phase::Over;
+                let error = self.exchange.borrow_mut().fail_committed(failure);
+                unified::write_error(&mut out, Uuid::new_v4(), &error);
+            }
+        }
+        Body::Response.replace(size, &out);
+        Progress::Passed
+    }
+
+    /// Commits if this is the first content, and ends the stream if this is the whole answer.
+    fn pass(&mut self, answer: Option<Answer>, out: &mut Vec<u8>) {
+        let mut exchange = self.exchange.borrow_mut();
+        if matches!(self.phase, Phase::Held) {
+            self.phase = Phase::Committed;
+            exchange.commit();
+            write_head(&exchange, "text/event-stream", None);
+        }
+        if let Some(answer) = answer {
+            self.phase = Phase::Over;
+            exchange.complete(answer);
+            exchange.write_end(out, Uuid::new_v4());
+        }
+    }
+}
