@@ -48,10 +48,10 @@ pub struct Exchange {
 
 #[derive(Debug)]
 enum Phase {
-    /// Before the first attempt, or between two.
-    Ready,
+    /// Before the first attempt, or between two: then with the error that the last one would give.
+    Ready { last: Option<GatewayError> },
     /// An attempt is under way and nothing of it has reached the client.
-    Trying { started_ms: u64, answered: bool },
+    Trying { started_ms: u64, has_headers: bool },
     /// The first content has left for the client.
     Committed,
     /// The answer is complete.
@@ -122,7 +122,7 @@ impl Exchange {
             routed_to,
             attempts: 0,
             end_event_len: 0,
-            phase: Phase::Ready,
+            phase: Phase::Ready { last: None },
         })
     }
 
@@ -215,7 +215,7 @@ impl Exchange {
         let path = dialect.path(&provider.base_url.path, &call);
         let body = dialect.request_body(&call);
         self.attempts += 1;
-        self.phase = Phase::Trying { started_ms: now_ms, answered: false };
+        self.phase = Phase::Trying { started_ms: now_ms, has_headers: false };
         let next_cluster = self.plan.following().and_then(|position| self.route_to(position));
         Ok(Attempt {
             dialect,
@@ -233,48 +233,48 @@ impl Exchange {
     /// Where another model follows, the router is already there: the attempt told it so. On the last model the
     /// router comes back to the same cluster, which is right only for a retry.
     fn settle(&mut self, now_ms: u64) {
-        let Phase::Trying { started_ms, answered } = self.phase else { return };
+        let Phase::Trying { started_ms, has_headers } = self.phase else { return };
         let lasted_ms = now_ms.saturating_sub(started_ms);
         let failure = if lasted_ms + TIMER_SLACK_MS >= self.gateway.request_timeout_ms {
             let message = format!("did not answer within {} ms", self.gateway.request_timeout_ms);
             Failure::new(FailureKind::Timeout, message)
-        } else if answered {
+        } else if has_headers {
             Failure::new(FailureKind::Cut, "broke off its answer")
         } else {
             Failure::new(FailureKind::Unreachable, "could not be reached")
         };
         let retries = failure.retries_same_model();
+        let error = failure.into_error(self.model_id());
         let next =
             if self.plan.following().is_some() { self.plan.skip() } else { self.plan.advance(retries) };
+        self.move_on(next, error);
+    }
+
+    fn move_on(&mut self, next: Next, error: GatewayError) {
         self.phase = match next {
-            Next::SameModel | Next::NextModel => Phase::Ready,
-            Next::GiveUp => Phase::Failed(failure.into_error(self.model_id())),
+            Next::SameModel | Next::NextModel => Phase::Ready { last: Some(error) },
+            Next::GiveUp => Phase::Failed(error),
         };
     }
 
     /// Notes that the attempt has response headers.
     pub fn note_response(&mut self) {
-        if let Phase::Trying { answered, .. } = &mut self.phase {
-            *answered = true;
+        if let Phase::Trying { has_headers, .. } = &mut self.phase {
+            *has_headers = true;
         }
     }
 
     /// Decides what follows from `failure` of the attempt under way. Not for after [`commit`](Self::commit).
     pub fn fail(&mut self, failure: Failure) -> Verdict {
-        let next =
-            if failure.is_final() { Next::GiveUp } else { self.plan.advance(failure.retries_same_model()) };
+        let (is_final, retries) = (failure.is_final(), failure.retries_same_model());
+        let error = failure.into_error(self.model_id());
+        let next = if is_final { Next::GiveUp } else { self.plan.advance(retries) };
+        self.move_on(next, error.clone());
         if next == Next::GiveUp {
-            return Verdict::GiveUp(self.give_up(failure));
+            return Verdict::GiveUp(error);
         }
-        self.phase = Phase::Ready;
         let wait_secs = if next == Next::SameModel { self.retry_wait_secs() } else { 0 };
         Verdict::TryAgain { cluster: self.route_to(self.plan.current()), wait_secs }
-    }
-
-    fn give_up(&mut self, failure: Failure) -> GatewayError {
-        let error = failure.into_error(self.model_id());
-        self.phase = Phase::Failed(error.clone());
-        error
     }
 
     fn retry_wait_secs(&self) -> u32 {
@@ -298,7 +298,9 @@ impl Exchange {
 
     /// Ends a committed exchange with `failure`; returns the error for the client.
     pub fn fail_committed(&mut self, failure: Failure) -> GatewayError {
-        self.give_up(failure)
+        let error = failure.into_error(self.model_id());
+        self.phase = Phase::Failed(error.clone());
+        error
     }
 
     /// Ends the exchange with its answer.
@@ -313,14 +315,16 @@ impl Exchange {
             return None;
         }
         self.settle(now_ms());
-        if !matches!(self.phase, Phase::Failed(_)) {
-            let message = "no model could be tried; the gateway has no capacity or no route for it";
-            self.phase = Phase::Failed(GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, message));
-        }
-        match &self.phase {
-            Phase::Failed(error) => Some(error.clone()),
-            _ => None,
-        }
+        let error = match &self.phase {
+            Phase::Failed(error) => error.clone(),
+            Phase::Ready { last: Some(error) } => error.clone(),
+            _ => {
+                let message = "no model could be tried; the gateway has no capacity or no route for it";
+                GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, message)
+            }
+        };
+        self.phase = Phase::Failed(error.clone());
+        Some(error)
     }
 
     /// Appends the end event to a complete stream.

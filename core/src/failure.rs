@@ -7,6 +7,8 @@ use crate::error::{ErrorCode, GatewayError};
 pub enum FailureKind {
     /// The provider refused the prompt itself; any other model would too. The client is told.
     Rejected,
+    /// The provider refused the request for a reason that need not hold for another model.
+    Unsupported,
     /// The key is missing, wrong, or not allowed to do this.
     Credential,
     /// The provider does not have this model.
@@ -74,7 +76,8 @@ impl Failure {
             FailureKind::Stalled => ErrorCode::ProviderRequestStreamTimeoutError,
             FailureKind::Empty => ErrorCode::ProviderResponseNoContent,
             FailureKind::MaxTokens => ErrorCode::ProviderResponseMaxTokensError,
-            FailureKind::Credential
+            FailureKind::Unsupported
+            | FailureKind::Credential
             | FailureKind::ModelMissing
             | FailureKind::ServerError
             | FailureKind::Unreachable

@@ -17,8 +17,9 @@ pub const SESSIONS_PATH: &str = "/sync/v1/sessions/";
 /// Most turns in one batch; the filter sends the rest with the next.
 pub const MAX_TURNS_PER_BATCH: usize = 256;
 
-/// Largest batch body the control plane reads, in bytes. A turn holds at most a prompt and an answer.
-pub const MAX_BATCH_BYTES: usize = 64 << 20;
+/// Largest batch body the control plane reads, in bytes: far above what a filter puts into one batch, because a single
+/// turn may be as large as `limits` allow prompts and answers to be.
+pub const MAX_BATCH_BODY_BYTES: usize = 64 << 20;
 
 /// One prompt with its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,13 +49,29 @@ pub struct TurnBatch {
     pub turns: Vec<Turn>,
 }
 
+/// What became of one turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TurnResult {
+    /// It is stored, now or by an earlier try.
+    Stored,
+    /// It will never be stored, for example because it is too large. Not to be sent again.
+    Refused,
+    /// The store is away. To be sent again.
+    Later,
+}
+
 /// What became of each turn of a batch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnBatchReply {
-    /// In the order of the batch: whether the turn is stored (now, or by an earlier try).
-    pub stored: Vec<bool>,
+    /// In the order of the batch.
+    pub results: Vec<TurnResult>,
 }
+
+/// Most bytes of a session's turns in a [`History`]; of a longer session the newest turns. A gateway holds the reply
+/// whole, and so does the model.
+pub const MAX_HISTORY_BYTES: usize = 8 << 20;
 
 /// The remembered turns of a session, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,6 +27,9 @@ use self::stream::{Progress, Stream};
 /// Most bytes read of an error body; what says why stands at its start.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
+/// The content type of a stream, in any case of letters.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
 /// What providers are told we are.
 const USER_AGENT: &str = concat!("ai-warp/", env!("CARGO_PKG_VERSION"));
 
@@ -219,6 +222,11 @@ impl HttpContext for AttemptContext {
         Action::Continue
     }
 
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        let size = Body::Request.read(usize::MAX).len();
+        self.on_http_request_body(size, true)
+    }
+
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let State::Sending { attempt, .. } = &self.state else { return Action::Continue };
         let attempt = attempt.clone();
@@ -245,8 +253,21 @@ impl HttpContext for AttemptContext {
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         self.read(size, end_of_stream)
     }
+
+    /// The end of a whole answer over HTTP/2. Streams have none: the hop speaks HTTP/1.0.
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        match self.state {
+            State::ReadingFailure { .. } | State::ReadingWhole(_) => {
+                let size = Body::Response.read(usize::MAX).len();
+                self.read(size, true)
+            }
+            State::Done | State::Sending { .. } | State::Streaming(_) => Action::Continue,
+        }
+    }
 }
 
 fn is_event_stream() -> bool {
-    host::response_header("content-type").is_some_and(|value| value.starts_with(b"text/event-stream"))
+    host::response_header("content-type").is_some_and(|value| {
+        value.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+    })
 }

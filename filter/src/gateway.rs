@@ -161,12 +161,12 @@ fn history_unavailable() -> GatewayError {
 }
 
 impl Context for GatewayContext {
-    fn on_http_call_response(&mut self, _token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+    fn on_http_call_response(&mut self, _token: u32, headers: usize, body_size: usize, _trailers: usize) {
         let State::LoadingHistory(request, session) = std::mem::replace(&mut self.state, State::Responded)
         else {
             return;
         };
-        let history = match host::http_call_reply(body_size) {
+        let history = match host::http_call_reply(headers, body_size) {
             Some((200, body)) => serde_json::from_slice::<History>(&body).map_err(|_| history_unavailable()),
             Some((404, _)) => Err(unified::unknown_session()),
             _ => Err(history_unavailable()),
@@ -209,6 +209,11 @@ impl HttpContext for GatewayContext {
         }
     }
 
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        let size = Body::Request.read(usize::MAX).len();
+        self.on_http_request_body(size, true)
+    }
+
     fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
         let State::Exchanging { exchange, .. } = &self.state else { return Action::Continue };
         let error = exchange.borrow_mut().error_of_foreign_response(host::now_ms);
@@ -217,15 +222,20 @@ impl HttpContext for GatewayContext {
             self.respond(&error, attempts);
             return Action::Pause;
         }
-        if exchange.borrow().is_stream() { Action::Continue } else { self.commit() }
+        // The head of a stream is on its way; that of a whole answer waits for what its turn becomes.
+        let holds_head = self.gateway.storage.is_some() && !exchange.borrow().is_stream();
+        if holds_head { Action::Pause } else { Action::Continue }
     }
 
     fn on_http_response_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
         match &self.state {
-            State::Exchanging { exchange, .. } if end_of_stream && exchange.borrow().is_stream() => {
-                self.commit()
-            }
+            State::Exchanging { .. } if end_of_stream => self.commit(),
+            State::Exchanging { exchange, .. } if !exchange.borrow().is_stream() => Action::Pause,
             _ => Action::Continue,
         }
+    }
+
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        self.commit()
     }
 }

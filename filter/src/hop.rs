@@ -43,6 +43,9 @@ impl StreamContext for HopContext {
             head.extend_from_slice(WRITTEN);
             let _ = hostcalls::set_buffer(BufferType::DownstreamData, 0, line, &head);
             self.is_rewritten = true;
+        } else if size < MAX_REQUEST_LINE {
+            // The request line is not complete yet.
+            return Action::Pause;
         }
         Action::Continue
     }

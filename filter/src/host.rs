@@ -2,7 +2,8 @@
 //!
 //! Every call costs about as much as parsing a small body, so there is one call where one is enough: header maps are
 //! written whole, bodies are read and written once per callback. The free functions of the SDK are used rather than
-//! its trait methods, which unwrap. A failing call is logged by Envoy itself; here it counts as "nothing there".
+//! its trait methods, which unwrap; a call that fails counts as "nothing there". The SDK still panics where Envoy answers
+//! that a map or a buffer does not exist at all, so each function says when it may be called.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,8 @@ impl Body {
         hostcalls::get_buffer(self.buffer(), 0, size).ok().flatten().unwrap_or_default()
     }
 
-    /// Replaces the `size` bytes that Envoy holds. Only from within a body callback, or while the body is held.
+    /// Replaces the `size` bytes that Envoy holds. Only from within a body callback, or while a body that is not empty is
+    /// held.
     pub(crate) fn replace(self, size: usize, body: &[u8]) {
         let _ = hostcalls::set_buffer(self.buffer(), 0, size, body);
     }
@@ -105,8 +107,12 @@ pub(crate) fn http_call(
     hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout).ok()
 }
 
-/// Status and body of the reply in a call's callback; `None` where the call failed.
-pub(crate) fn http_call_reply(body_size: usize) -> Option<(u16, Vec<u8>)> {
+/// Status and body of the reply in a call's callback; `None` where the call failed, in which case there are no
+/// `headers`, nor a map of them to look into.
+pub(crate) fn http_call_reply(headers: usize, body_size: usize) -> Option<(u16, Vec<u8>)> {
+    if headers == 0 {
+        return None;
+    }
     let status =
         hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok().flatten()?;
     let status = std::str::from_utf8(&status).ok()?.parse().ok()?;

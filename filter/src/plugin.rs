@@ -1,7 +1,6 @@
 //! The root contexts: which role this plugin has, and for attempts the worker's link to the control plane.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use ai_warp_core::config::Gateway;
 use ai_warp_core::plugin::PluginConfig;
@@ -14,9 +13,6 @@ use crate::attempt::AttemptContext;
 use crate::gateway::GatewayContext;
 use crate::hop::HopContext;
 use crate::{host, metrics, sync};
-
-/// How often a worker publishes its metrics and looks after turns that wait to be stored.
-const TICK: Duration = Duration::from_secs(1);
 
 /// A root context.
 pub(crate) struct Plugin {
@@ -38,8 +34,8 @@ impl Plugin {
 }
 
 impl Context for Plugin {
-    fn on_http_call_response(&mut self, _token: u32, _headers: usize, body_size: usize, _trailers: usize) {
-        sync::on_reply(self.context_id, host::http_call_reply(body_size));
+    fn on_http_call_response(&mut self, _token: u32, headers: usize, body_size: usize, _trailers: usize) {
+        sync::on_reply(self.context_id, host::http_call_reply(headers, body_size));
     }
 }
 
@@ -54,7 +50,6 @@ impl RootContext for Plugin {
             Ok(PluginConfig::Attempt) => {
                 self.role = Role::Attempt;
                 metrics::define();
-                let _ = hostcalls::set_tick_period(TICK);
                 sync::attach(self.context_id)
             }
             Ok(PluginConfig::Hop) => {
@@ -70,7 +65,7 @@ impl RootContext for Plugin {
 
     fn on_tick(&mut self) {
         metrics::publish();
-        sync::on_tick();
+        sync::on_tick(self.context_id);
     }
 
     fn on_queue_ready(&mut self, queue_id: u32) {

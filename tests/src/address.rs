@@ -27,6 +27,11 @@ impl Refusing {
         Self { address: socket.local_addr().expect("a bound socket has an address"), _socket: socket }
     }
 
+    /// Gives the port up for a program to take.
+    pub fn into_port(self) -> u16 {
+        self.address.port()
+    }
+
     /// A base URL that leads nowhere.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)

@@ -51,6 +51,16 @@ impl ControlPlane {
         self.process.kill();
     }
 
+    /// Halts it, so that it answers nothing, until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.signal("CONT");
+    }
+
     /// Ends it, if it still runs, and starts it anew on the same ports, so that gateways find it again.
     pub async fn restart(&mut self, config: &mut Config) {
         self.kill();
@@ -73,6 +83,17 @@ impl ControlPlane {
             if settled == count && gateways.len() == count { Ok(()) } else { Err(status) }
         })
         .await;
+    }
+
+    /// The version of the filter's configuration that each gateway has acknowledged; `None` while another is under way.
+    pub(crate) async fn filter_versions(&self) -> Vec<Option<String>> {
+        let status = self.status().await;
+        let gateways = status["gateways"].as_array().cloned().unwrap_or_default();
+        let version = |gateway: &Value| {
+            let acknowledged = gateway["resources"]["filter"]["acknowledged"].as_str();
+            acknowledged.filter(|_| is_settled(gateway)).map(str::to_owned)
+        };
+        gateways.iter().map(version).collect()
     }
 
     /// Waits until a session remembers `turns` turns; returns its history.

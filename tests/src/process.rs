@@ -11,6 +11,9 @@ use crate::wait::{PATIENCE, eventually};
 /// How many of a log's last lines a failed test shows.
 const SHOWN_LINES: usize = 60;
 
+/// How much of each of them.
+const SHOWN_COLUMNS: usize = 400;
+
 /// A running child.
 #[derive(Debug)]
 pub struct Process {
@@ -63,6 +66,12 @@ impl Process {
         }
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(status.is_ok_and(|status| status.success()), "cannot send {name} to {}", self.name);
+    }
+
     /// Ends it as a crash would: SIGKILL.
     pub(crate) fn kill(&mut self) {
         // Fails only if it has ended already.
@@ -79,7 +88,9 @@ impl Process {
     /// The end of its log.
     pub(crate) fn tail(&self) -> String {
         let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
+        // Envoy starts with pages of what it is built with.
+        let lines = text.lines().filter(|line| !line.contains("source/server/server.cc"));
+        let lines: Vec<String> = lines.map(|line| line.chars().take(SHOWN_COLUMNS).collect()).collect();
         lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
     }
 

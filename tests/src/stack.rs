@@ -18,6 +18,9 @@ use crate::wait::eventually;
 /// Stacks alive at once. More would only make each other slow.
 const STACKS: u32 = 4;
 
+/// How many of the simulator's last requests a failed test shows.
+const SHOWN_REQUESTS: usize = 10;
+
 static SLOTS: Semaphore = Semaphore::const_new(STACKS as usize);
 
 /// How soon a changed configuration is in force.
@@ -202,18 +205,18 @@ impl Stack {
         self.prompt(json!({"prompt": "hi", "models": [model]})).await
     }
 
-    /// Changes the configuration and waits until it is in force everywhere, a second at most.
+    /// Changes what the filter is told, and waits until every gateway has it, a second at most.
     pub async fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
-        let before = self.control_plane.status().await["config"]["version"].clone();
+        let before = self.control_plane.filter_versions().await;
         change(&mut self.config);
         self.config.write();
         let control_plane = &self.control_plane;
-        eventually("the changed configuration is loaded", APPLIED_WITHIN, async || {
-            let status = control_plane.status().await;
-            if status["config"]["version"] == before { Err(status) } else { Ok(()) }
+        eventually("every gateway has the changed configuration", APPLIED_WITHIN, async || {
+            let now = control_plane.filter_versions().await;
+            let all = now.iter().zip(&before).all(|(now, before)| now.is_some() && now != before);
+            if all { Ok(()) } else { Err(control_plane.status().await) }
         })
         .await;
-        control_plane.wait_for_gateways(self.envoys.len()).await;
     }
 
     /// Starts an Envoy beside the others and does not wait for it. `port` is its listener's.
@@ -229,7 +232,7 @@ impl Stack {
         self.envoys.push(Envoy::launch(self.folder.path(), &options));
     }
 
-    /// Panics with what leaked to any provider, and where a provider refused a request for its form.
+    /// Panics with what leaked to any provider.
     #[track_caller]
     pub fn expect_no_leaks(&self) {
         for request in self.simulator.requests() {
@@ -257,7 +260,7 @@ impl Drop for Stack {
         self.valkey.iter().for_each(Valkey::print_log);
         let requests = self.simulator.requests();
         eprintln!("--- the simulator saw {} requests, the last of them:", requests.len());
-        for request in requests.iter().rev().take(20).rev() {
+        for request in requests.iter().rev().take(SHOWN_REQUESTS).rev() {
             eprintln!("{}", request.to_json());
         }
     }

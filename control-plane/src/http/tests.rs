@@ -1,6 +1,6 @@
 //! The routers, asked without a socket.
 
-use ai_warp_core::sync::{MAX_BATCH_BYTES, MAX_TURNS_PER_BATCH};
+use ai_warp_core::sync::{MAX_BATCH_BODY_BYTES, MAX_TURNS_PER_BATCH};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -144,7 +144,7 @@ async fn batches_are_bounded_and_checked() {
     assert_eq!(test.post(turns(MAX_TURNS_PER_BATCH)).await.0, StatusCode::OK);
     let (status, body) = test.post(turns(MAX_TURNS_PER_BATCH + 1)).await;
     assert_eq!((status, &body["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("REQUEST_TOO_LARGE")));
-    let (status, body) = test.post(" ".repeat(MAX_BATCH_BYTES + 1)).await;
+    let (status, body) = test.post(" ".repeat(MAX_BATCH_BODY_BYTES + 1)).await;
     assert_eq!((status, &body["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("REQUEST_TOO_LARGE")));
     for body in ["", "{}", "{\"turns\":[{}]}", "[1"] {
         let (status, answer) = test.post(body).await;

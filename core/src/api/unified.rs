@@ -15,6 +15,12 @@ use crate::sync::HistoryTurn;
 /// Highest temperature any provider knows.
 const MAX_TEMPERATURE: f64 = 2.0;
 
+/// Most models one request may list.
+pub const MAX_MODELS: usize = 32;
+
+/// Longest message about a request that is not valid, in bytes: it may quote what the client sent.
+const MAX_MESSAGE: usize = 500;
+
 /// A request that is well formed; whether its models exist is [`resolve_models`]'s to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PromptRequest {
@@ -86,6 +92,9 @@ impl PromptRequest {
             None => None,
         };
         let models = body.models.map(|models| models.into_iter().map(|model| model.0).collect::<Vec<_>>());
+        if models.as_ref().is_some_and(|models| models.len() > MAX_MODELS) {
+            return Err(invalid(format!("models has more than {MAX_MODELS} entries")));
+        }
         if models.as_ref().is_some_and(Vec::is_empty) {
             return Err(invalid("models is empty; name at least one or leave it out"));
         }
@@ -136,6 +145,8 @@ pub fn unknown_session() -> GatewayError {
 }
 
 fn invalid(message: impl Into<String>) -> GatewayError {
+    let mut message = message.into();
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
     GatewayError::new(ErrorCode::OptionError, message)
 }
 

@@ -24,6 +24,14 @@ pub(super) struct ErrorBody {
 /// Longest message passed on, in bytes.
 const MAX_MESSAGE: usize = 2_000;
 
+/// Codes of a 400 that another model need not give.
+const MODEL_SPECIFIC: [&str; 4] = [
+    "unsupported_parameter",
+    "unsupported_value",
+    "unsupported_country_region_territory",
+    "failed_precondition",
+];
+
 /// Reads `body`, or `None` where it is no error in any known shape.
 pub(super) fn read(body: &[u8]) -> Option<ErrorBody> {
     let value: Value = serde_json::from_slice(body).ok()?;
@@ -70,11 +78,7 @@ fn text(value: Option<&Value>) -> String {
 
 fn shorten(message: &mut String) {
     if message.len() > MAX_MESSAGE {
-        let mut end = MAX_MESSAGE;
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        message.truncate(end);
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         message.push('…');
     }
 }
@@ -124,6 +128,7 @@ impl ErrorBody {
             FailureKind::Credential => format!("refused the gateway's credential (status {status})"),
             FailureKind::QuotaExceeded => format!("has no quota left (status {status})"),
             FailureKind::RateLimited => format!("is rate limited (status {status})"),
+            FailureKind::Unsupported => format!("does not take the request (status {status})"),
             FailureKind::ModelMissing => format!("does not exist at the provider (status {status})"),
             _ => format!("answered with status {status}"),
         };
@@ -166,7 +171,10 @@ impl ErrorBody {
             404 => FailureKind::ModelMissing,
             429 | 498 => FailureKind::RateLimited,
             408 | 424 | 500..=599 => FailureKind::ServerError,
-            400..=499 => FailureKind::Rejected,
+            // About the model or the account rather than the prompt: another model may do.
+            400 if self.has(&MODEL_SPECIFIC) => FailureKind::Unsupported,
+            400 | 413 | 422 => FailureKind::Rejected,
+            400..=499 => FailureKind::Unsupported,
             _ => FailureKind::Malformed,
         }
     }

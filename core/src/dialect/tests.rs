@@ -163,7 +163,9 @@ fn what_is_no_answer_is_a_failure() {
 #[test]
 fn error_bodies_decide_before_the_status_does() {
     use DialectName::{Deepseek, Gemini, Openai};
-    use FailureKind::{Credential, ModelMissing, QuotaExceeded, RateLimited, Rejected, ServerError};
+    use FailureKind::{
+        Credential, ModelMissing, QuotaExceeded, RateLimited, Rejected, ServerError, Unsupported,
+    };
     for (name, status, body, kind, message) in [
         (
             Openai,
@@ -202,6 +204,14 @@ fn error_bodies_decide_before_the_status_does() {
         ),
         (Openai, 503, "<html>bad gateway</html>", ServerError, "answered with status 503"),
         (Openai, 422, r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#, Rejected, "field required"),
+        (
+            Openai,
+            400,
+            r#"{"error":{"message":"no temperature","code":"unsupported_value"}}"#,
+            Unsupported,
+            "does not take the request (status 400)",
+        ),
+        (Openai, 451, "", Unsupported, "does not take the request (status 451)"),
         (Openai, 400, "", Rejected, "the provider refused the prompt with status 400"),
         (
             Openai,

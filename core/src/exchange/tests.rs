@@ -198,3 +198,15 @@ fn a_stream_takes_the_hop() {
     assert_eq!(attempt.hop_cluster.as_deref(), Some("provider/openai/hop"));
     assert_eq!(attempt.next_cluster.as_deref(), Some("provider/gemini/stream"));
 }
+
+#[test]
+fn a_router_that_does_not_retry_gives_the_last_failure() {
+    let mut exchange = exchange(r#"{"prompt":"p"}"#);
+    exchange.begin_attempt("provider/openai", 0).unwrap();
+    exchange.fail(Failure::new(FailureKind::RateLimited, "is rate limited"));
+    let error = exchange.error_of_foreign_response(|| 1).unwrap();
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (ErrorCode::ProviderRateLimitError, "openai:a is rate limited")
+    );
+}

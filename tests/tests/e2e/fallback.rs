@@ -31,7 +31,6 @@ const FAULTS: &[&str] = &[
     "gemini:error-event",
     "gemini:unauthorized",
     "gemini:m~array-error~status=503",
-    "gemini:m~prompt-blocked",
 ];
 
 /// Faults that come before the first content only where the answer is whole.

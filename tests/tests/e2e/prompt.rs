@@ -143,9 +143,17 @@ async fn an_answer_cut_by_the_token_limit_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_a_filter_withheld_is_incomplete_for_unknown_reasons() {
-    let stack = Stack::builder().models(["openai:m~content-filter"]).start().await;
-    let reply = stack.prompt(json!({"prompt": "hi"})).await;
-    assert_eq!((reply.status, &reply.json()["result"]), (200, &json!("INCOMPLETE_UNKNOWN")));
+    let models = ["openai:m~content-filter", "gemini:m~content-filter", "gemini:m~prompt-blocked"];
+    let stack = Stack::builder().models(models).start().await;
+    for model in models {
+        let body = json!({"prompt": "hi", "models": [model, "openai:m~content-filter"]});
+        let reply = stack.prompt(body.clone()).await;
+        assert_eq!((reply.status, reply.model()), (200, model), "{}", reply.text());
+        assert_eq!(reply.json()["result"], "INCOMPLETE_UNKNOWN", "{model}");
+        let streamed = stack.stream(body).await.rest().await;
+        assert_eq!(streamed.end()["result"], "INCOMPLETE_UNKNOWN", "{model}");
+        assert_eq!(streamed.end()["text"], streamed.text(), "{model}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! A session remembers what was said, wherever it goes on.
 
+use std::time::Duration;
+
 use ai_warp_tests::{Reply, Stack};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// `history=N` of the simulator's echo.
@@ -40,7 +43,10 @@ async fn a_session_goes_on_at_any_gateway_whole_or_streamed() {
         let history = stack.control_plane.wait_for_turns(&session, 4).await;
         let prompts: Vec<&str> = history.iter().map(|turn| turn["prompt"].as_str().unwrap()).collect();
         assert_eq!(prompts, ["one", "two", "three", "four"], "{storage}");
-        assert_eq!((&history[2]["response"], &history[2]["model"]), (&json!(third.text()), &json!("openai:ok")));
+        assert_eq!(
+            (&history[2]["response"], &history[2]["model"]),
+            (&json!(third.text()), &json!("openai:ok"))
+        );
     }
 }
 
@@ -102,11 +108,17 @@ async fn sessions_are_read_and_deleted_at_the_gateway_and_at_the_control_plane()
         assert_eq!(found["history"].as_array().unwrap().len(), 1, "{found}");
         let turn_kept = &found["history"][0];
         assert_eq!(turn_kept["prompt"], "one");
-        assert_eq!((&turn_kept["response"], &turn_kept["result"]), (&json!(first.answer()), &json!("COMPLETE")));
+        assert_eq!(
+            (&turn_kept["response"], &turn_kept["result"]),
+            (&json!(first.answer()), &json!("COMPLETE"))
+        );
 
         assert_eq!(Reply::of(api.request(Method::DELETE, &path)).await.status, 204);
         assert_eq!(api.get(&path).await.error(), (404, "NOT_FOUND".to_owned()));
-        assert_eq!(Reply::of(api.request(Method::DELETE, &path)).await.error(), (404, "NOT_FOUND".to_owned()));
+        assert_eq!(
+            Reply::of(api.request(Method::DELETE, &path)).await.error(),
+            (404, "NOT_FOUND".to_owned())
+        );
         assert_eq!(stack.prompt(turn("two", &session)).await.error(), (400, "OPTION_ERROR".to_owned()));
         assert_eq!(api.get("/api/v1/sessions/nope").await.error(), (404, "NOT_FOUND".to_owned()));
     }
@@ -114,7 +126,8 @@ async fn sessions_are_read_and_deleted_at_the_gateway_and_at_the_control_plane()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_answered_is_not_remembered() {
-    let stack = Stack::builder().models(["openai:ok", "openai:down", "openai:held~gate~error-event=1"]).start().await;
+    let stack =
+        Stack::builder().models(["openai:ok", "openai:down", "openai:held~gate~error-event=1"]).start().await;
     let session = stack.prompt(json!({"prompt": "one"})).await.session();
     let mut failing = turn("two", &session);
     failing["models"] = json!(["openai:down"]);
@@ -125,6 +138,36 @@ async fn what_was_not_answered_is_not_remembered() {
     stack.simulator.open_gate("held");
     stream.rest().await.error();
     assert_eq!(history_of(&stack.prompt(turn("three", &session)).await.answer()), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_ends_only_when_its_turn_is_stored() {
+    const LONG_ENOUGH_TO_SEE: Duration = Duration::from_millis(250);
+    let stack = Stack::builder().set("storage.commitTimeout", "15s").start().await;
+    // A first turn, so that all connections are there.
+    stack.ask("openai:ok").await.answer();
+
+    stack.control_plane.pause();
+    let mut whole = Box::pin(stack.prompt(json!({"prompt": "whole"})));
+    let early = timeout(LONG_ENOUGH_TO_SEE, &mut whole).await.map(|reply| reply.text());
+    assert!(early.is_err(), "the answer did not wait: {early:?}");
+    stack.control_plane.resume();
+    let reply = whole.await;
+    assert_eq!((reply.status, reply.header("x-ai-warp-stored")), (200, ""));
+
+    stack.control_plane.pause();
+    let mut stream = stack.stream(json!({"prompt": "streamed"})).await;
+    let mut text = String::new();
+    while let Ok(event) = timeout(LONG_ENOUGH_TO_SEE, stream.next()).await {
+        let event = event.expect("the stream goes on");
+        assert_eq!(event.name, "content", "nothing but content comes before the turn is stored");
+        text += event.data["response"].as_str().unwrap();
+    }
+    assert!(text.starts_with("openai/ok: streamed"), "content does not wait: {text}");
+    stack.control_plane.resume();
+    let transcript = stream.rest().await;
+    let end = transcript.end();
+    assert!(end["text"].as_str().unwrap().starts_with(&text) && end.get("stored").is_none(), "{end}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,8 +44,11 @@ async fn a_chunk_passes_in_milliseconds() {
         let sent = stack.simulator.requests().last().unwrap().chunks.clone();
         let contents: Vec<_> = transcript.events.iter().filter(|event| event.name == "content").collect();
         assert_eq!((sent.len(), contents.len()), (15, 15), "each chunk is an event");
-        let mut delays: Vec<Duration> =
-            contents.iter().zip(&sent).map(|(event, sent)| event.at.saturating_duration_since(*sent)).collect();
+        let mut delays: Vec<Duration> = contents
+            .iter()
+            .zip(&sent)
+            .map(|(event, sent)| event.at.saturating_duration_since(*sent))
+            .collect();
         delays.sort();
         medians.push(delays[delays.len() / 2]);
         if medians.last() < Some(&GENEROUS) {
@@ -91,7 +94,9 @@ async fn a_failure_after_the_first_content_is_told_and_never_looks_like_an_end()
     ];
     let models: Vec<_> = Provider::ALL
         .iter()
-        .flat_map(|provider| faults.map(|(fault, code)| (format!("{provider}:{provider}~gate~{fault}"), code)))
+        .flat_map(|provider| {
+            faults.map(|(fault, code)| (format!("{provider}:{provider}~gate~{fault}"), code))
+        })
         .collect();
     let stack = Stack::builder()
         .models(models.iter().map(|(model, _)| model.clone()).chain(["openai:ok".to_owned()]))
@@ -139,11 +144,8 @@ async fn concurrent_streams_cut_anywhere_arrive_whole_and_unmixed() {
         (format!("{provider}:s{seed}~split-random={seed}~text={}", percent_encoded(&text)), text)
     };
     let streams: Vec<_> = (0..32).map(stream).collect();
-    let stack = Stack::builder()
-        .workers(2)
-        .models(streams.iter().map(|(model, _)| model.clone()))
-        .start()
-        .await;
+    let stack =
+        Stack::builder().workers(2).models(streams.iter().map(|(model, _)| model.clone())).start().await;
     let asked = streams.iter().map(async |(model, text)| {
         let transcript = stack.stream(json!({"prompt": "hi", "models": [model]})).await.rest().await;
         assert_eq!(&transcript.text(), text);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use ai_warp_core::api::unified::MAX_MODELS;
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, CONTROL_PLANE_CLUSTER, RETRY_HEADER, RETRY_WAIT_HEADER};
@@ -117,7 +118,8 @@ fn prompt_route(path: route_match::PathSpecifier, gateway: &Gateway, clusters: &
 /// The filter alone says what is retried; Envoy does the retrying, each time asking anew which cluster is meant.
 fn retry_policy(gateway: &Gateway) -> RetryPolicy {
     let tries = 1 + u32::from(gateway.retry_max);
-    let most_attempts = u32::try_from(gateway.models.len()).unwrap_or(u32::MAX).saturating_mul(tries);
+    let longest_plan = u32::try_from(gateway.models.len().max(MAX_MODELS)).unwrap_or(u32::MAX);
+    let most_attempts = longest_plan.saturating_mul(tries);
     RetryPolicy {
         retry_on: "retriable-headers,reset,connect-failure".to_owned(),
         retriable_headers: vec![HeaderMatcher {

@@ -46,7 +46,8 @@ impl CpuTime {
 
 fn clock_of(process: u32) -> Result<ClockId> {
     let process = i32::try_from(process).context("a process id that is none")?;
-    ClockId::pid_cpu_clock_id(Pid::from_raw(process)).with_context(|| format!("process {process} has no clock"))
+    ClockId::pid_cpu_clock_id(Pid::from_raw(process))
+        .with_context(|| format!("process {process} has no clock"))
 }
 
 fn read(clock: ClockId) -> Result<Duration> {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ai_warp_core::plugin::STORED_HEADER;
 use anyhow::{Context, Result, anyhow};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -21,6 +20,9 @@ use crate::variant::{Expected, Variant};
 
 /// Longest time that the answers under way at the end of a round may take.
 const LAST_ANSWERS: Duration = Duration::from_secs(15);
+
+/// Response header of an answer whose turn was not stored in time.
+const STORED_HEADER: &str = "x-ai-warp-stored";
 
 /// How much of an unexpected answer is shown.
 const SHOWN_BYTES: usize = 2_000;
@@ -109,7 +111,8 @@ struct Schedule {
 
 impl Connection {
     async fn open(address: &str, question: &Arc<Question>) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+        let stream =
+            TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the sender is dropped; what goes wrong before, the sender says.

@@ -33,7 +33,8 @@ impl Rig {
         command.arg("--no-record").env("TOKIO_WORKER_THREADS", "1");
         let mut simulator = Process::start("simulator", folder.path(), &mut command);
         let announced = simulator.announcement().await;
-        let address = announced["address"].as_str().context("the simulator announces no address")?;
+        let address =
+            announced.get("address").and_then(Value::as_str).context("the simulator announces no address")?;
         let plain = Envoy::start_plain(folder.path(), "plain-envoy", &plain_envoy(address)?).await;
         Ok(Self {
             plain,
@@ -55,9 +56,8 @@ impl Rig {
 
     /// The clocks of the processes behind that address, the simulator's not among them.
     pub(crate) fn clocks(&self, through: Through) -> Result<Clocks> {
-        let of = |stack: &Stack| {
-            Clocks::of(stack.envoy().process_id(), Some(stack.control_plane.process_id()))
-        };
+        let of =
+            |stack: &Stack| Clocks::of(stack.envoy().process_id(), Some(stack.control_plane.process_id()));
         match through {
             Through::Plain => Clocks::of(self.plain.process_id(), None),
             Through::Stateless => of(&self.stateless),
@@ -73,7 +73,8 @@ fn simulator_binary() -> Result<PathBuf> {
 
 async fn gateway(storage: &str, simulator: &str, variants: &[Variant]) -> Stack {
     let base_url = format!("http://{simulator}/openai/v1");
-    let mut models: Vec<String> = variants.iter().map(|variant| format!("openai:{}", variant.model)).collect();
+    let mut models: Vec<String> =
+        variants.iter().map(|variant| format!("openai:{}", variant.model)).collect();
     models.sort();
     models.dedup();
     Stack::builder()

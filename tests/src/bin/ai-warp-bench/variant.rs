@@ -88,7 +88,8 @@ fn all(chunk_delay_ms: u32) -> Vec<Variant> {
         Variant { target: Some(2.3), ..gateway("C", "gateway, sessions", Through::Sessions, "A", MODEL, 0) },
     ];
     for chunks in STREAMS {
-        let delay = if chunk_delay_ms == 0 { String::new() } else { format!("~chunk-delay={chunk_delay_ms}") };
+        let delay =
+            if chunk_delay_ms == 0 { String::new() } else { format!("~chunk-delay={chunk_delay_ms}") };
         let model = format!("{MODEL}~chunks={chunks}{delay}");
         let baseline = format!("A-{chunks}");
         let what = |way: &str| format!("{way}, stream of {chunks} chunks");
