@@ -91,6 +91,9 @@ fn control_plane_cluster(options: &BootstrapOptions) -> Value {
         "type": if is_address { "STATIC" } else { "STRICT_DNS" },
         "connect_timeout": "1s",
         "dns_lookup_family": "V4_PREFERRED",
+        "circuit_breakers": {"thresholds": [{
+            "max_pending_requests": MAX_CONNECTIONS, "max_requests": MAX_CONNECTIONS, "max_retries": MAX_CONNECTIONS,
+        }]},
         "load_assignment": {
             "cluster_name": CONTROL_PLANE_CLUSTER,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(&options.control_plane)}}]}],

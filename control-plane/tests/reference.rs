@@ -1,4 +1,5 @@
 //! The configuration reference names every key that the schema has.
+#![expect(clippy::unwrap_used, reason = "a failed expectation of a test is a panic")]
 
 use ai_warp_core::config::Config;
 use serde_json::Value;

@@ -13,6 +13,9 @@ pub const CLUSTER_FILTER_STATE: &str = "wasm.ai_warp_cluster";
 /// Filter state that leads from an attempt to its exchange.
 pub const EXCHANGE_PROPERTY: &str = "ai_warp_exchange";
 
+/// How the names of all headers begin that only the gateway may write.
+pub const OWN_HEADERS: &str = "x-ai-warp-";
+
 /// Response header by which an attempt asks the router to retry. Removed from what clients send and get.
 pub const RETRY_HEADER: &str = "x-ai-warp-retry";
 

@@ -63,10 +63,9 @@ impl Settings {
     }
 
     /// Asks the control plane's binary; a wrong configuration is an error with all that `validate` says of it.
-    pub(crate) fn of(binary: &Path, config: &Path, environment: &[(String, String)]) -> Result<Self> {
+    pub(crate) fn of(binary: &Path, config: &Path) -> Result<Self> {
         let mut validate = Command::new(binary);
         validate.args(["validate", "--json", "--config"]).arg(config);
-        validate.envs(environment.iter().cloned());
         let json = process::capture(&mut validate)?;
         serde_json::from_str(&json).with_context(|| {
             format!("`{}` printed something unexpected: {}", process::shown(&validate), json.trim())
@@ -88,47 +87,6 @@ pub(crate) fn find(asked: Option<&Path>) -> Result<Option<PathBuf>> {
         None => return Ok(None),
     };
     std::path::absolute(chosen).map(Some).with_context(|| format!("cannot resolve {}", chosen.display()))
-}
-
-/// What the `.env` file beside `config` adds to the environment: nothing that is set already, as is usual for
-/// such files, so that one variable can be overridden on the command line.
-pub(crate) fn environment_beside(config: &Path) -> Result<Vec<(String, String)>> {
-    let file = config.with_file_name(".env");
-    if !file.is_file() {
-        return Ok(Vec::new());
-    }
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut variables = parse_env(&text).with_context(|| file.display().to_string())?;
-    variables.retain(|(name, _)| std::env::var_os(name).is_none());
-    Ok(variables)
-}
-
-/// `NAME=value` lines: comments, blank lines, `export `, and single or double quotes around a value are understood;
-/// a comment may follow a value after a space. No expansion, and no value over several lines.
-fn parse_env(text: &str) -> Result<Vec<(String, String)>> {
-    let mut variables = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let assignment = line.strip_prefix("export ").unwrap_or(line);
-        let Some((name, value)) = assignment.split_once('=') else {
-            // The line itself stays out of the message: it may be a key.
-            bail!("line {}: expected NAME=value", index + 1);
-        };
-        variables.push((name.trim().to_owned(), unquoted(value.trim()).to_owned()));
-    }
-    Ok(variables)
-}
-
-fn unquoted(value: &str) -> &str {
-    for quote in ['"', '\''] {
-        if let Some((inner, _)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {
-            return inner;
-        }
-    }
-    value.split_once(" #").map_or(value, |(before, _)| before.trim_end())
 }
 
 /// The demo's configuration: every provider is the simulator at `simulator` (`host:port`).
@@ -160,22 +118,6 @@ storage: {{type: memory}}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn env_files_are_read_as_people_write_them() {
-        let text = "# keys\n\nA=1\nexport B = two words # why\nC=\"quoted # not a comment\" # but this is\nD='x'\nE=\n";
-        let read = parse_env(text).unwrap();
-        let expected =
-            [("A", "1"), ("B", "two words"), ("C", "quoted # not a comment"), ("D", "x"), ("E", "")];
-        let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        assert_eq!(read, expected);
-    }
-
-    #[test]
-    fn a_wrong_env_line_is_named_by_number_only() {
-        let error = parse_env("A=1\nsk-secret\n").unwrap_err().to_string();
-        assert!(error.contains("line 2") && !error.contains("secret"), "{error}");
-    }
 
     #[test]
     fn settings_come_from_what_validate_prints() {

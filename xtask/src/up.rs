@@ -55,8 +55,6 @@ struct Plan {
     settings: Settings,
     /// `None`: the demo.
     config: Option<PathBuf>,
-    /// For the control plane, from `.env`.
-    environment: Vec<(String, String)>,
     artifacts: Artifacts,
     envoy: PathBuf,
     envoys: u16,
@@ -137,12 +135,8 @@ fn plan(workspace: &Workspace, args: &Args, config: Option<PathBuf>) -> Result<P
             (tools, Artifacts::build(workspace, Profile::Dev)?)
         }
     };
-    let environment = match &config {
-        Some(file) => settings::environment_beside(file)?,
-        None => Vec::new(),
-    };
     let settings = match &config {
-        Some(file) => Settings::of(&artifacts.control_plane, file, &environment)?,
+        Some(file) => Settings::of(&artifacts.control_plane, file)?,
         None => Settings::demo(),
     };
     let config = config.filter(|file| {
@@ -158,7 +152,7 @@ fn plan(workspace: &Workspace, args: &Args, config: Option<PathBuf>) -> Result<P
     });
     ports::check(&settings, args.envoys)?;
     let envoy = tools.envoy()?.clone();
-    Ok(Plan { settings, config, environment, artifacts, envoy, envoys: args.envoys })
+    Ok(Plan { settings, config, artifacts, envoy, envoys: args.envoys })
 }
 
 fn bring_up(stack: &mut Stack, plan: &Plan) -> Result<Addresses> {
@@ -210,7 +204,6 @@ fn start_control_plane(stack: &mut Stack, plan: &Plan, config: &Path) -> Result<
     let mut serve = Command::new(&plan.artifacts.control_plane);
     serve.args(["serve", "--announce", "--config"]).arg(config);
     serve.arg("--filter").arg(absolute(&plan.artifacts.filter)?);
-    serve.envs(plan.environment.iter().cloned());
     stack.start(name, &mut serve)?;
     let announced: ControlPlane = stack.announcement(name, START_LIMIT)?;
     let announced = ControlPlane { http: dialable(&announced.http), xds: dialable(&announced.xds) };
@@ -251,7 +244,7 @@ fn start_envoy(stack: &mut Stack, plan: &Plan, xds: &str, index: u16) -> Result<
     let mut envoy = Command::new(&plan.envoy);
     // Without the hot restart there is no base id to share, so any number of Envoys fit on one machine, and no shared
     // memory stays behind when one is killed.
-    envoy.args(["--disable-hot-restart", "--concurrency", ENVOY_WORKERS, "--drain-time-s", "5"]);
+    envoy.args(["--disable-hot-restart", "--concurrency", ENVOY_WORKERS]);
     envoy.arg("--config-path").arg(&file);
     envoy.arg("--admin-address-path").arg(admin_file(stack, index));
     stack.start(&envoy_name(index), &mut envoy)

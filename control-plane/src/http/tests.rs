@@ -86,7 +86,7 @@ fn batch(turns: &[Value]) -> String {
 async fn what_the_filter_commits_people_and_filters_can_read_and_forget() {
     let test = Test::new();
     let (status, reply) = test.post(batch(&[turn(SESSION, 1), turn(SESSION, 2), turn(SESSION, 1)])).await;
-    assert_eq!((status, reply), (StatusCode::OK, json!({"stored": [true, true, true]})));
+    assert_eq!((status, reply), (StatusCode::OK, json!({"results": ["stored", "stored", "stored"]})));
 
     for router in [&test.public, &test.sync] {
         let (status, session) = get_from(router, &format!("/api/v1/sessions/{SESSION}")).await;
@@ -158,7 +158,7 @@ async fn a_store_that_is_down_fails_turns_and_reads_but_not_readiness() {
     let config = serde_json::from_value(json!({"host": "127.0.0.1", "port": 1})).unwrap();
     let test = Test::with_store(Store::Valkey(crate::store::ValkeyStore::open(&config, None).unwrap()));
     let (status, reply) = test.post(batch(&[turn(SESSION, 1)])).await;
-    assert_eq!((status, reply), (StatusCode::OK, json!({"stored": [false]})));
+    assert_eq!((status, reply), (StatusCode::OK, json!({"results": ["later"]})));
     for path in ["/api/v1/sessions/", "/sync/v1/sessions/"] {
         let (status, body) = get_from(&test.sync, &format!("{path}{SESSION}")).await;
         assert_eq!((status, &body["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("HISTORY_GET_ERROR")));

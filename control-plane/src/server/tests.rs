@@ -78,7 +78,7 @@ async fn both_ports_speak_http_1_and_http_2() {
         let turns =
             client.post(format!("http://{xds}/sync/v1/turns")).body("{\"turns\":[]}").send().await.unwrap();
         assert_eq!((turns.status().as_u16(), turns.version()), (200, version));
-        assert_eq!(turns.text().await.unwrap(), "{\"stored\":[]}");
+        assert_eq!(turns.text().await.unwrap(), "{\"results\":[]}");
         // What belongs to one port is not on the other.
         assert_eq!(client.get(format!("http://{xds}/status")).send().await.unwrap().status(), 404);
     }

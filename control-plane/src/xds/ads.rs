@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::push::{Heard, Push};
-use super::resources::{self, Inputs, NodeTraits, Resources};
+use super::resources::{self, Inputs, NodeTraits, Resources, naming};
 use super::retired::Retired;
 use super::{Fleet, XdsState};
 
@@ -137,10 +137,11 @@ impl Session {
     fn build(&mut self) -> (Resources, Option<Instant>) {
         let loaded = Arc::clone(&self.state.config.borrow_and_update());
         let now = Instant::now();
-        self.retired.update(&loaded, now);
+        let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
+        self.retired.update(&gateway, &loaded.secrets.provider_keys, now);
         let (retired, expiry) = self.retired.at(now);
         let inputs = Inputs {
-            gateway: &loaded.gateway,
+            gateway: &gateway,
             hostname: &loaded.config.server.hostname,
             port: loaded.config.server.port,
             keys: &loaded.secrets.provider_keys,

@@ -1,8 +1,8 @@
 //! What to send to one Envoy next.
 //!
 //! A state machine without I/O: requests and new resources go in, responses come out. A change is pushed in the order
-//! of [`Kind::ALL`], each kind only when Envoy has acknowledged those before it, secrets included. The filter's
-//! configuration, which makes the gateway use all the rest, comes last. If Envoy refuses something, what builds on it is
+//! of [`Kind::ALL`], each kind only when Envoy has acknowledged those before it, but for secrets, which clusters need to
+//! become usable. The filter's configuration, which makes the gateway use all the rest, comes last. If Envoy refuses something, what builds on it is
 //! not sent: the last good configuration keeps serving.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,7 +138,8 @@ impl Push {
         }
         self.hold_until = self.hold_until.filter(|until| *until > now);
         for kind in Kind::ALL {
-            if kind > Kind::Secret && (self.hold_until.is_some() || !self.secrets_are_there()) {
+            let waits = self.hold_until.is_some() || !self.clusters_are_there() || !self.secrets_are_there();
+            if kind > Kind::Secret && waits {
                 return None;
             }
             let progress = self.kinds.entry(kind).or_default();
@@ -151,6 +152,8 @@ impl Push {
             match &progress.sent {
                 Some(sent) if sent.version == version && sent.names == names => match sent.outcome {
                     Outcome::Accepted => continue,
+                    // Envoy may answer only when new clusters are warm, which takes their secrets.
+                    Outcome::Pending if kind == Kind::Cluster => continue,
                     Outcome::Pending | Outcome::Refused => return None,
                 },
                 _ => {}
@@ -185,6 +188,12 @@ impl Push {
         };
         progress.sent = Some(Sent { version, nonce, names, outcome: Outcome::Pending });
         response
+    }
+
+    /// Whether the clusters sent have been accepted.
+    fn clusters_are_there(&self) -> bool {
+        let sent = self.kinds.get(&Kind::Cluster).and_then(|progress| progress.sent.as_ref());
+        sent.is_none_or(|sent| sent.outcome == Outcome::Accepted)
     }
 
     /// Whether every secret that a cluster refers to has been asked for, sent and accepted.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{
     BaseUrl, Config, DialectName, Gateway, Model, ModelConfig, ModelEntry, ModelLimitsConfig, Paths,
-    Provider, ProviderConfig, RestoreConfig, Storage, StorageType,
+    Provider, ProviderConfig, RestoreConfig, Storage, StorageType, TimeWindow,
 };
 
 /// One thing that is wrong with a configuration.
@@ -22,6 +22,9 @@ impl fmt::Display for Problem {
         write!(f, "{}: {}", self.path, self.text)
     }
 }
+
+/// Longest `retry.interval`, in milliseconds: Envoy ignores a longer wait asked for by a response.
+const LONGEST_RETRY_INTERVAL_MS: u64 = 300_000;
 
 /// Largest body the gateway can be told to hold, in bytes: Envoy's buffer limits are 32 bit, and a worker holds
 /// one such body for each request under way.
@@ -139,7 +142,16 @@ fn check_header(path: &str, name: &str, value: &str, problems: &mut Problems) {
     if !is_token(name) {
         problems.add(path, "is no valid header name");
     }
-    let framing = ["host", "content-length", "transfer-encoding", "connection", "content-type"];
+    let framing = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "content-type",
+        "accept-encoding",
+        "upgrade",
+        "te",
+    ];
     if framing.contains(&name.to_ascii_lowercase().as_str()) {
         problems.add(path, "is written by the gateway itself and cannot be set");
     }
@@ -212,9 +224,7 @@ fn check_paths(config: &Config, problems: &mut Problems) {
     if config.prompt_path == config.stream_path {
         problems.add("streamPath", "is the same as promptPath");
     }
-    if !is_token(&config.header_session_id_name) {
-        problems.add("headerSessionIdName", "is no valid header name");
-    }
+    check_header("headerSessionIdName", &config.header_session_id_name, "", problems);
 }
 
 fn check_limits(config: &Config, problems: &mut Problems) {
@@ -222,8 +232,16 @@ fn check_limits(config: &Config, problems: &mut Problems) {
     if limits.max_tokens == Some(0) {
         problems.add("limits.maxTokens", "must be at least 1");
     }
-    if limits.request_timeout.millis() == 0 {
-        problems.add("limits.requestTimeout", "must be at least 1ms");
+    for (path, time, least_ms, longest_ms) in [
+        ("limits.requestTimeout", limits.request_timeout, 1, 86_400_000),
+        ("limits.retry.interval", limits.retry.interval, 0, LONGEST_RETRY_INTERVAL_MS),
+        ("limits.historyExpiration", limits.history_expiration, 1_000, u64::from(u32::MAX) * 1_000),
+        ("storage.commitTimeout", config.storage.commit_timeout, 1, 60_000),
+    ] {
+        if !(least_ms..=longest_ms).contains(&time.millis()) {
+            let (least, longest) = (TimeWindow::from_millis(least_ms), TimeWindow::from_millis(longest_ms));
+            problems.add(path, format!("must be {least} to {longest}"));
+        }
     }
     for (name, bytes) in
         [("maxRequestBytes", limits.max_request_bytes), ("maxResponseBytes", limits.max_response_bytes)]
@@ -232,11 +250,11 @@ fn check_limits(config: &Config, problems: &mut Problems) {
             problems.add(format!("limits.{name}"), format!("must be 1024 to {LARGEST_BODY} bytes"));
         }
     }
+    if config.storage.valkey.cluster && config.storage.valkey.database != 0 {
+        problems.add("storage.valkey.database", "must be 0 in a cluster");
+    }
     if config.storage.max_turns_per_session == 0 {
         problems.add("storage.maxTurnsPerSession", "must be at least 1");
-    }
-    if limits.history_expiration.millis() < 1_000 {
-        problems.add("limits.historyExpiration", "must be at least 1s");
     }
 }
 

@@ -140,6 +140,9 @@ impl ErrorBody {
         let status = self.status.unwrap_or_else(|| {
             if self.has(&["rate_limit_exceeded", "rate_limit_error", "resource_exhausted"]) {
                 429
+            } else if self.has(&["server_error", "api_error", "internal_error", "internal"]) {
+                // Also where a second word says otherwise: DeepSeek gives every error the code of a bad request.
+                500
             } else if self.has(&["invalid_request_error", "invalid_argument"]) {
                 400
             } else if self.has(&["overloaded_error", "unavailable", "server_is_overloaded"]) {

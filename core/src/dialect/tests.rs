@@ -136,6 +136,11 @@ fn what_is_no_answer_is_a_failure() {
         (DialectName::Openai, r#"{"choices":[]}"#, Malformed),
         (DialectName::Openai, r#"{"error":{"message":"boom","type":"server_error"}}"#, ServerError),
         (
+            DialectName::Deepseek,
+            r#"{"error":{"message":"boom","type":"server_error","code":"invalid_request_error"}}"#,
+            ServerError,
+        ),
+        (
             DialectName::Openai,
             r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#,
             RateLimited,

@@ -14,6 +14,7 @@ mod fallback;
 mod input;
 mod outage;
 mod prompt;
+mod readme;
 mod reload;
 mod remote_code;
 mod secrets;

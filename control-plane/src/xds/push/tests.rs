@@ -163,3 +163,16 @@ fn a_new_key_is_pushed_alone() {
     envoy.accepts(Kind::Secret, &["provider/openai/key"]);
     assert!(envoy.gets().is_none());
 }
+
+#[test]
+fn secrets_do_not_wait_for_the_clusters_that_need_them() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.subscribes(Kind::Cluster, &[]);
+    let (_, clusters) = envoy.gets().unwrap();
+    envoy.subscribes(Kind::Secret, &["provider/openai/key"]);
+    envoy.accepts(Kind::Secret, &["provider/openai/key"]);
+    envoy.subscribes(Kind::Listener, &[]);
+    assert!(envoy.gets().is_none(), "the clusters are not accepted yet");
+    envoy.says(Kind::Cluster, &[], &clusters.nonce, None);
+    envoy.accepts(Kind::Listener, &[]);
+}

@@ -93,6 +93,8 @@ pub(super) fn provider(provider: &Provider, has_key: bool, vm: &VmConfig, buffer
 fn named(name: &str) -> Cluster {
     Cluster {
         name: name.to_owned(),
+        // Statistics go by the provider, whatever hash its name ends with.
+        alt_stat_name: name.split('@').next().unwrap_or(name).to_owned(),
         connect_timeout: Some(duration(CONNECT_TIMEOUT)),
         circuit_breakers: Some(unlimited()),
         ..Default::default()

@@ -18,13 +18,14 @@ use envoy_types::pb::envoy::config::route::v3::{
 };
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, LocalReplyConfig, ResponseMapper, http_connection_manager, http_filter,
+    HttpConnectionManager, HttpFilter, LocalReplyConfig, Rds, ResponseMapper, http_connection_manager,
+    http_filter,
 };
 use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::wasm::v3::VmConfig;
 
-use super::proto::{any, duration, millis, number, resource, truth};
+use super::proto::{any, duration, from_ads, millis, number, resource, truth};
 use super::{Resource, wasm};
 
 /// Name of the internal listener.
@@ -59,7 +60,7 @@ pub(super) fn transport() -> TransportSocket {
 }
 
 /// The internal listener.
-pub(super) fn listener(gateway: &Gateway, vm: &VmConfig, buffer: u32) -> Resource {
+pub(super) fn listener(vm: &VmConfig, buffer: u32) -> Resource {
     let network_filter = |name: &str, config| Filter {
         name: name.to_owned(),
         config_type: Some(filter::ConfigType::TypedConfig(config)),
@@ -73,10 +74,7 @@ pub(super) fn listener(gateway: &Gateway, vm: &VmConfig, buffer: u32) -> Resourc
         filter_chains: vec![FilterChain {
             filters: vec![
                 network_filter("envoy.filters.network.wasm", any(&wasm::hop_filter(vm))),
-                network_filter(
-                    "envoy.filters.network.http_connection_manager",
-                    any(&connection_manager(gateway)),
-                ),
+                network_filter("envoy.filters.network.http_connection_manager", any(&connection_manager())),
             ],
             ..Default::default()
         }],
@@ -85,12 +83,16 @@ pub(super) fn listener(gateway: &Gateway, vm: &VmConfig, buffer: u32) -> Resourc
     resource(HOP, &listener)
 }
 
-fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
+fn connection_manager() -> HttpConnectionManager {
     let router = Router { suppress_envoy_headers: true, ..Default::default() };
     HttpConnectionManager {
         stat_prefix: HOP.to_owned(),
         codec_type: http_connection_manager::CodecType::Http1.into(),
-        route_specifier: Some(http_connection_manager::RouteSpecifier::RouteConfig(routes(gateway))),
+        // By RDS: a new timeout must not replace the listener, whose streams may run for long.
+        route_specifier: Some(http_connection_manager::RouteSpecifier::Rds(Rds {
+            config_source: Some(from_ads()),
+            route_config_name: HOP.to_owned(),
+        })),
         http_filters: vec![HttpFilter {
             name: "envoy.filters.http.router".to_owned(),
             config_type: Some(http_filter::ConfigType::TypedConfig(any(&router))),
@@ -127,7 +129,8 @@ fn mark_own_replies() -> ResponseMapper {
     }
 }
 
-fn routes(gateway: &Gateway) -> RouteConfiguration {
+/// The hop's one route: on to the cluster that the attempt names.
+pub(super) fn routes(gateway: &Gateway) -> Resource {
     let onward = Route {
         r#match: Some(RouteMatch {
             path_specifier: Some(route_match::PathSpecifier::Prefix("/".to_owned())),
@@ -143,7 +146,7 @@ fn routes(gateway: &Gateway) -> RouteConfiguration {
         request_headers_to_remove: vec![HOP_HEADER.to_owned(), "x-forwarded-proto".to_owned()],
         ..Default::default()
     };
-    RouteConfiguration {
+    let routes = RouteConfiguration {
         name: HOP.to_owned(),
         virtual_hosts: vec![VirtualHost {
             name: HOP.to_owned(),
@@ -152,5 +155,6 @@ fn routes(gateway: &Gateway) -> RouteConfiguration {
             ..Default::default()
         }],
         ..Default::default()
-    }
+    };
+    resource(HOP, &routes)
 }

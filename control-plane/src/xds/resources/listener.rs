@@ -2,23 +2,37 @@
 
 use std::time::Duration;
 
-use ai_warp_core::config::Gateway;
+use ai_warp_core::error::{ErrorCode, GatewayError};
+use ai_warp_core::plugin::OWN_HEADERS;
+use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
+use envoy_types::pb::envoy::config::accesslog::v3::{
+    AccessLogFilter, AndFilter, ComparisonFilter, HeaderFilter, ResponseFlagFilter, StatusCodeFilter,
+    comparison_filter,
+};
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
-use envoy_types::pb::envoy::config::core::v3::ExtensionConfigSource;
+use envoy_types::pb::envoy::config::core::v3::{
+    DataSource, ExtensionConfigSource, RuntimeUInt32, SubstitutionFormatString, data_source,
+    substitution_format_string,
+};
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter};
+use envoy_types::pb::envoy::config::route::v3::{HeaderMatcher, header_matcher};
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, Rds, http_connection_manager, http_filter,
+    HttpConnectionManager, HttpFilter, LocalReplyConfig, Rds, ResponseMapper, http_connection_manager,
+    http_filter,
 };
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation as EarlyMutation;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
 
 use super::proto::{any, duration, extension, from_ads, number, resource, socket, truth};
-use super::route::ROUTES;
+use super::route::{ROUTES, SESSIONS_PREFIX};
 use super::{Resource, wasm};
 
 /// Name of the listener.
 pub const LISTENER: &str = "gateway";
+
+/// How the names of the headers begin that Envoy takes as orders.
+const ENVOYS_HEADERS: &str = "x-envoy-";
 
 /// Longest time for a client to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,8 +40,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time for a client to send its request headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest time in which a request neither sends nor gets a byte. The last resort: attempts have timeouts of their own,
+/// and a plan may be long.
+const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
+
 /// The listener at `hostname:port`.
-pub(super) fn gateway(hostname: &str, port: u16, gateway: &Gateway, buffer: u32) -> Resource {
+pub(super) fn gateway(hostname: &str, port: u16, buffer: u32) -> Resource {
     let listener = Listener {
         name: LISTENER.to_owned(),
         address: Some(socket(hostname, port)),
@@ -35,7 +53,7 @@ pub(super) fn gateway(hostname: &str, port: u16, gateway: &Gateway, buffer: u32)
         filter_chains: vec![FilterChain {
             filters: vec![Filter {
                 name: "envoy.filters.network.http_connection_manager".to_owned(),
-                config_type: Some(filter::ConfigType::TypedConfig(any(&connection_manager(gateway)))),
+                config_type: Some(filter::ConfigType::TypedConfig(any(&connection_manager()))),
             }],
             ..Default::default()
         }],
@@ -44,7 +62,7 @@ pub(super) fn gateway(hostname: &str, port: u16, gateway: &Gateway, buffer: u32)
     resource(LISTENER, &listener)
 }
 
-fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
+fn connection_manager() -> HttpConnectionManager {
     let gateway_filter = HttpFilter {
         name: wasm::GATEWAY_FILTER.to_owned(),
         config_type: Some(http_filter::ConfigType::ConfigDiscovery(ExtensionConfigSource {
@@ -62,8 +80,6 @@ fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
         }))),
         ..Default::default()
     };
-    // An answer is held for as long as an attempt may take; after that Envoy's idle timeout is the last resort.
-    let idle_ms = gateway.request_timeout_ms.saturating_mul(2).max(300_000);
     HttpConnectionManager {
         stat_prefix: LISTENER.to_owned(),
         route_specifier: Some(http_connection_manager::RouteSpecifier::Rds(Rds {
@@ -73,14 +89,13 @@ fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
         http_filters: vec![gateway_filter, router],
         request_timeout: Some(duration(REQUEST_TIMEOUT)),
         request_headers_timeout: Some(duration(HEADERS_TIMEOUT)),
-        stream_idle_timeout: Some(super::proto::millis(idle_ms)),
-        // Every client is a stranger: Envoy then removes the x-envoy-* headers that would change retries and timeouts.
+        stream_idle_timeout: Some(duration(LONGEST_SILENCE)),
         use_remote_address: Some(truth(true)),
-        internal_address_config: Some(http_connection_manager::InternalAddressConfig::default()),
         early_header_mutation_extensions: vec![extension(
             "envoy.http.early_header_mutation.header_mutation",
             &remove_own_headers(),
         )],
+        local_reply_config: Some(LocalReplyConfig { mappers: typed_replies(), ..Default::default() }),
         normalize_path: Some(truth(true)),
         merge_slashes: true,
         server_name: "ai-warp".to_owned(),
@@ -88,17 +103,72 @@ fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
     }
 }
 
-/// Removes what only the gateway may say.
+/// Removes what only a proxy may say: with Envoy's own headers a client could change retries and timeouts. Envoy would
+/// remove them itself for strangers, but takes clients of private networks for friends.
 fn remove_own_headers() -> EarlyMutation {
-    let own = StringMatcher {
-        match_pattern: Some(string_matcher::MatchPattern::Prefix("x-ai-warp-".to_owned())),
-        ignore_case: true,
+    let removal = |prefix: &str| HeaderMutation {
+        action: Some(header_mutation::Action::RemoveOnMatch(header_mutation::RemoveOnMatch {
+            key_matcher: Some(StringMatcher {
+                match_pattern: Some(string_matcher::MatchPattern::Prefix(prefix.to_owned())),
+                ignore_case: true,
+            }),
+        })),
     };
-    EarlyMutation {
-        mutations: vec![HeaderMutation {
-            action: Some(header_mutation::Action::RemoveOnMatch(header_mutation::RemoveOnMatch {
-                key_matcher: Some(own),
-            })),
-        }],
+    EarlyMutation { mutations: vec![removal(OWN_HEADERS), removal(ENVOYS_HEADERS)] }
+}
+
+/// Envoy's own answers to what never reaches the filter, in the shape of all other errors. Answers of the filter pass
+/// here as well and must not match.
+fn typed_replies() -> Vec<ResponseMapper> {
+    let sessions_away = FilterSpecifier::AndFilter(AndFilter {
+        filters: vec![
+            AccessLogFilter {
+                filter_specifier: Some(FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter::default())),
+            },
+            AccessLogFilter {
+                filter_specifier: Some(FilterSpecifier::HeaderFilter(HeaderFilter {
+                    header: Some(path_of_sessions()),
+                })),
+            },
+        ],
+    });
+    let away = GatewayError::new(ErrorCode::HistoryGetError, "the sessions cannot be reached");
+    let slow = GatewayError::new(ErrorCode::OptionError, "the request was not sent in time");
+    let headers = GatewayError::new(ErrorCode::RequestTooLarge, "the request headers are too large");
+    vec![mapper(sessions_away, &away), mapper(status_is(408), &slow), mapper(status_is(431), &headers)]
+}
+
+fn path_of_sessions() -> HeaderMatcher {
+    HeaderMatcher {
+        name: ":path".to_owned(),
+        header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::StringMatch(StringMatcher {
+            match_pattern: Some(string_matcher::MatchPattern::Prefix(SESSIONS_PREFIX.to_owned())),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
+
+fn status_is(status: u32) -> FilterSpecifier {
+    let value = Some(RuntimeUInt32 { default_value: status, runtime_key: "ai_warp.unused".to_owned() });
+    let comparison = ComparisonFilter { op: comparison_filter::Op::Eq.into(), value };
+    FilterSpecifier::StatusCodeFilter(StatusCodeFilter { comparison: Some(comparison) })
+}
+
+/// The error's body; the status stays Envoy's.
+fn mapper(filter: FilterSpecifier, error: &GatewayError) -> ResponseMapper {
+    let body = DataSource {
+        specifier: Some(data_source::Specifier::InlineBytes(error.body())),
+        ..Default::default()
+    };
+    let format = SubstitutionFormatString {
+        format: Some(substitution_format_string::Format::TextFormatSource(body)),
+        content_type: "application/json".to_owned(),
+        ..Default::default()
+    };
+    ResponseMapper {
+        filter: Some(AccessLogFilter { filter_specifier: Some(filter) }),
+        body_format_override: Some(format),
+        ..Default::default()
     }
 }

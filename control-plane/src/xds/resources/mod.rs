@@ -6,6 +6,7 @@
 mod cluster;
 mod hop;
 mod listener;
+pub(super) mod naming;
 mod proto;
 mod route;
 mod secret;
@@ -92,7 +93,7 @@ const BUFFER_HEADROOM: usize = 1 << 20;
 /// Everything that can be pushed.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// The compiled configuration.
+    /// The compiled configuration, its clusters named by [`naming::by_content`].
     pub gateway: &'a Gateway,
     /// Address the gateway binds.
     pub hostname: &'a str,
@@ -136,6 +137,12 @@ impl Resources {
     }
 }
 
+/// Bytes Envoy may buffer of one body.
+fn buffer_limit(gateway: &Gateway) -> u32 {
+    let largest_body = gateway.max_request_bytes.max(gateway.max_response_bytes);
+    u32::try_from(largest_body.saturating_add(BUFFER_HEADROOM)).unwrap_or(u32::MAX)
+}
+
 /// Builds everything one Envoy is told.
 pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     let Inputs { gateway, keys, retired, filter, .. } = inputs;
@@ -144,8 +151,7 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     let providers: Vec<_> =
         current.chain(retired.iter().map(|(provider, key)| (provider, key.as_ref()))).collect();
     let code = wasm::code(filter, node);
-    let largest_body = gateway.max_request_bytes.max(gateway.max_response_bytes);
-    let buffer = u32::try_from(largest_body.saturating_add(BUFFER_HEADROOM)).unwrap_or(u32::MAX);
+    let buffer = buffer_limit(gateway);
     for (provider, key) in &providers {
         for cluster in cluster::provider(provider, key.is_some(), &code, buffer) {
             resources.add(Kind::Cluster, cluster);
@@ -156,8 +162,9 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     }
     resources.add(Kind::Cluster, cluster::sink());
     let port = node.port.unwrap_or(inputs.port);
-    resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, gateway, buffer));
-    resources.add(Kind::Listener, hop::listener(gateway, &code, buffer));
+    resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, buffer));
+    resources.add(Kind::Listener, hop::listener(&code, buffer));
+    resources.add(Kind::Route, hop::routes(gateway));
     let names = providers.iter().flat_map(|(provider, _)| [&provider.cluster, &provider.stream_cluster]);
     let names: Vec<&str> = names.map(String::as_str).collect();
     resources.add(Kind::Route, route::gateway(gateway, &names));

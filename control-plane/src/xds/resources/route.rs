@@ -33,7 +33,7 @@ use super::wasm::GATEWAY_FILTER;
 pub(super) const ROUTES: &str = "gateway";
 
 /// Where sessions are read and deleted.
-const SESSIONS_PREFIX: &str = "/api/v1/sessions";
+pub(super) const SESSIONS_PREFIX: &str = "/api/v1/sessions";
 
 /// Longest wait for the sessions API.
 const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
     routes.push(refusal(sessions, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
     let nothing = GatewayError::new(ErrorCode::NotFound, "there is nothing at this path");
     routes.push(refusal(route_match::PathSpecifier::Prefix("/".to_owned()), &nothing, None));
-    let largest_body = gateway.max_request_bytes as u64 + (1 << 20);
+    let largest_body = u64::from(super::buffer_limit(gateway));
     RouteConfiguration {
         name: ROUTES.to_owned(),
         virtual_hosts: vec![VirtualHost {
