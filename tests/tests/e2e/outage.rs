@@ -71,6 +71,15 @@ async fn without_a_control_plane_prompts_are_answered_and_their_turns_kept_until
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_control_plane_sessions_are_a_typed_error() {
+    let mut stack = Stack::builder().start().await;
+    let session = stack.prompt(json!({"prompt": "before"})).await.session();
+    stack.control_plane.kill();
+    let reply = stack.gateway().get(&format!("/api/v1/sessions/{session}")).await;
+    assert_eq!(reply.error(), (503, "HISTORY_GET_ERROR".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_valkey_prompts_are_answered_and_their_turns_kept_until_it_is_back() {
     let mut stack = Stack::builder().storage("valkey").set("storage.commitTimeout", "300ms").start().await;
     let known = stack.prompt(json!({"prompt": "before"})).await.session();

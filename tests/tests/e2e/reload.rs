@@ -141,6 +141,48 @@ async fn providers_come_and_go_within_a_second_and_fail_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_changes_is_never_met_halfway() {
+    let mut stack = Stack::builder().alone().workers(2).start().await;
+    let elsewhere = Options { api_key: "another-key".to_owned(), ..Options::default() };
+    let second = Simulator::start(elsewhere).await.unwrap();
+    let port = second.address().port();
+    let load = Load::start(stack.gateway());
+
+    // Another address, another format and another key at once: old and new must never be mixed.
+    let moved = move |config: &mut Config| {
+        let base_url = format!("http://localhost:{port}/gemini/v1beta");
+        let provider = json!({"dialect": "gemini", "baseUrl": base_url, "apiKey": "another-key"});
+        config.provider("openai", provider);
+    };
+    let by_gemini = |seen: &Value| seen["text"].as_str().is_some_and(|text| text.starts_with("gemini/ok"));
+    change(&mut stack, "another provider of the same name", moved, by_gemini).await;
+
+    let larger = |config: &mut Config| {
+        config.set("limits.maxResponseBytes", 1 << 20).set("limits.maxTokens", 77);
+    };
+    let limited = |seen: &Value| seen["text"].as_str().is_some_and(|text| text.ends_with("[max=77]"));
+    change(&mut stack, "other sizes of buffers", larger, limited).await;
+
+    load.expect_no_failure().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_under_way_outlives_new_timeouts_and_sizes() {
+    let mut stack = Stack::builder().models(["openai:held~gate", "gemini:ok"]).start().await;
+    let mut stream = stack.stream(json!({"prompt": "one two"})).await;
+    stream.next_content().await;
+    stack
+        .reconfigure(|config| {
+            config.set("limits.requestTimeout", "7s").set("limits.maxRequestBytes", 1 << 20);
+        })
+        .await;
+    let after = json!({"prompt": "hi", "models": ["gemini:ok"]});
+    assert_eq!(stack.prompt(after).await.status, 200);
+    stack.simulator.open_gate("held");
+    assert_eq!(stream.rest().await.end()["result"], "COMPLETE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_under_way_keeps_the_configuration_it_started_with() {
     let mut stack = Stack::builder().models(["openai:held~gate", "gemini:ok"]).start().await;
     let mut stream = stack.stream(json!({"prompt": "one two"})).await;
