@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ai_warp_core::plugin::CONTROL_PLANE_CLUSTER;
+use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, SYNC_CLUSTER};
 use serde_json::{Value, json};
 
 use crate::host_port::HostPort;
@@ -46,7 +46,12 @@ pub fn render(options: &BootstrapOptions) -> String {
                 "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
             },
         }],
-        "static_resources": {"clusters": [control_plane_cluster(options)]},
+        "static_resources": {"clusters": [
+            control_plane_cluster(options, CONTROL_PLANE_CLUSTER, json!({
+                "http2_protocol_options": {"connection_keepalive": {"interval": "10s", "timeout": "5s"}},
+            })),
+            control_plane_cluster(options, SYNC_CLUSTER, json!({"http_protocol_options": {}})),
+        ]},
         "overload_manager": {
             "resource_monitors": [{
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -83,29 +88,28 @@ fn socket(address: &HostPort) -> Value {
     json!({"socket_address": {"address": address.host, "port_value": address.port}})
 }
 
-/// xDS and sync share one cluster and, HTTP/2 being what it is, one connection a worker.
-fn control_plane_cluster(options: &BootstrapOptions) -> Value {
+/// The control plane by the name of `cluster`, in the protocol given.
+fn control_plane_cluster(options: &BootstrapOptions, cluster: &str, protocol: Value) -> Value {
     let is_address = options.control_plane.host.parse::<std::net::IpAddr>().is_ok();
     json!({
-        "name": CONTROL_PLANE_CLUSTER,
+        "name": cluster,
         "type": if is_address { "STATIC" } else { "STRICT_DNS" },
         "connect_timeout": "1s",
         "dns_lookup_family": "V4_PREFERRED",
         "circuit_breakers": {"thresholds": [{
-            "max_pending_requests": MAX_CONNECTIONS, "max_requests": MAX_CONNECTIONS, "max_retries": MAX_CONNECTIONS,
+            "max_connections": MAX_CONNECTIONS,
+            "max_pending_requests": MAX_CONNECTIONS,
+            "max_requests": MAX_CONNECTIONS,
+            "max_retries": MAX_CONNECTIONS,
         }]},
         "load_assignment": {
-            "cluster_name": CONTROL_PLANE_CLUSTER,
+            "cluster_name": cluster,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(&options.control_plane)}}]}],
         },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {
-                    "http2_protocol_options": {
-                        "connection_keepalive": {"interval": "10s", "timeout": "5s"},
-                    },
-                },
+                "explicit_http_config": protocol,
             },
         },
     })

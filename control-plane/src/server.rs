@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -146,6 +147,8 @@ impl Server {
         for (listener, router) in [public, xds] {
             let mut stop = stopping.subscribe();
             let stopped = async move { _ = stop.wait_for(|stopping| *stopping).await };
+            // A reply to a batch of turns is small and waited for: it must not wait for an acknowledgement of the last.
+            let listener = listener.tap_io(|io| _ = io.set_nodelay(true));
             servers.spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());
         }
         stop.await;

@@ -219,6 +219,11 @@ impl<W> CommitQueue<W> {
         released
     }
 
+    /// Whether a batch is under way; its reply is the time to ask for the next.
+    pub fn is_batch_under_way(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
     /// Whether anybody waits, so that [`expire`](Self::expire) must be called soon.
     pub fn has_waiters(&self) -> bool {
         self.waiters > 0

@@ -37,8 +37,12 @@ pub const HOP_HEADER: &str = "x-ai-warp-hop";
 /// Response header by which the hop says that it is the hop that answers, because the provider did not.
 pub const HOP_FAILED_HEADER: &str = "x-ai-warp-hop-failed";
 
-/// The cluster of the control plane, in every bootstrap.
+/// The cluster of the control plane's xDS, in every bootstrap.
 pub const CONTROL_PLANE_CLUSTER: &str = "ai-warp-control-plane";
+
+/// The cluster by which the filter calls the control plane, in every bootstrap: the same address over HTTP/1.1, which
+/// costs Envoy less per call than a stream of HTTP/2.
+pub const SYNC_CLUSTER: &str = "ai-warp-sync";
 
 /// The configuration of one plugin, as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::{Exchange, TurnIds};
 use ai_warp_core::plugin::{
-    ATTEMPTS_HEADER, CLUSTER_PROPERTY, CONTROL_PLANE_CLUSTER, EXCHANGE_PROPERTY, STORED_HEADER,
+    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, STORED_HEADER, SYNC_CLUSTER,
 };
 use ai_warp_core::sync::{History, HistoryTurn, SESSIONS_PATH};
 use proxy_wasm::hostcalls;
@@ -88,9 +88,8 @@ impl GatewayContext {
         // Refused before anything is asked of the store.
         request.resolve_models(&self.gateway)?;
         let path = format!("{SESSIONS_PATH}{session}");
-        let headers =
-            vec![(":method", "GET"), (":path", path.as_str()), (":authority", CONTROL_PLANE_CLUSTER)];
-        if host::http_call(CONTROL_PLANE_CLUSTER, headers, None, HISTORY_TIMEOUT).is_none() {
+        let headers = vec![(":method", "GET"), (":path", path.as_str()), (":authority", SYNC_CLUSTER)];
+        if host::http_call(SYNC_CLUSTER, headers, None, HISTORY_TIMEOUT).is_none() {
             return Err(history_unavailable());
         }
         self.state = State::LoadingHistory(request, session);

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use ai_warp_core::commit::{BATCH_TIMEOUT_MS, CommitQueue, Counts, Released, Reply};
-use ai_warp_core::plugin::CONTROL_PLANE_CLUSTER;
+use ai_warp_core::plugin::SYNC_CLUSTER;
 use ai_warp_core::sync::{TURNS_PATH, Turn};
 use proxy_wasm::hostcalls;
 use uuid::Uuid;
@@ -31,6 +31,8 @@ thread_local! {
 struct Link {
     queue: CommitQueue<HeldResponse>,
     bell: Option<Bell>,
+    /// Whether the bell was rung and not heard yet.
+    is_ringing: bool,
     /// Whether the root context ticks at [`BUSY_TICK`].
     is_busy: bool,
 }
@@ -50,6 +52,7 @@ pub(crate) fn attach(root_id: u32) -> bool {
         }
         let _ = hostcalls::set_tick_period(IDLE_TICK);
         link.is_busy = false;
+        link.is_ringing = false;
         // The name is this worker's alone: a queue shared by workers would wake only one of them.
         let queue = hostcalls::register_shared_queue(&format!("ai-warp.sync.{}", Uuid::new_v4()));
         link.bell = queue.ok().map(|queue_id| Bell { queue_id, root_id });
@@ -64,7 +67,10 @@ pub(crate) fn commit(turn: &Turn, response: HeldResponse, timeout_ms: u64) -> Re
         let Some(bell) = &link.bell else { return Err(response) };
         let bell = bell.queue_id;
         link.queue.push(turn, response, host::now_ms().saturating_add(timeout_ms))?;
-        let _ = hostcalls::enqueue_shared_queue(bell, Some(b"!"));
+        // The reply to a batch under way sends the next one by itself.
+        if !link.is_ringing && !link.queue.is_batch_under_way() {
+            link.is_ringing = hostcalls::enqueue_shared_queue(bell, Some(b"!")).is_ok();
+        }
         Ok(())
     })
 }
@@ -76,8 +82,9 @@ pub(crate) fn counts() -> Counts {
 
 /// The bell rang: send what waits. The root context is in effect.
 pub(crate) fn on_queue_ready(queue_id: u32) {
-    while let Ok(Some(_)) = hostcalls::dequeue_shared_queue(queue_id) {}
+    let _ = hostcalls::dequeue_shared_queue(queue_id);
     LINK.with_borrow_mut(|link| {
+        link.is_ringing = false;
         if link.queue.has_waiters() && !link.is_busy {
             link.is_busy = true;
             let _ = hostcalls::set_tick_period(BUSY_TICK);
@@ -126,11 +133,11 @@ fn send_next() {
     let headers = vec![
         (":method", "POST"),
         (":path", TURNS_PATH),
-        (":authority", CONTROL_PLANE_CLUSTER),
+        (":authority", SYNC_CLUSTER),
         ("content-type", "application/json"),
     ];
     let timeout = Duration::from_millis(BATCH_TIMEOUT_MS);
-    if host::http_call(CONTROL_PLANE_CLUSTER, headers, Some(&batch), timeout).is_none() {
+    if host::http_call(SYNC_CLUSTER, headers, Some(&batch), timeout).is_none() {
         settle(Reply::Lost);
     }
 }

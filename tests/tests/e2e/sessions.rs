@@ -147,15 +147,16 @@ async fn an_answer_ends_only_when_its_turn_is_stored() {
     // A first turn, so that all connections are there.
     stack.ask("openai:ok").await.answer();
 
-    stack.control_plane.pause();
+    stack.control_plane.pause().await;
     let mut whole = Box::pin(stack.prompt(json!({"prompt": "whole"})));
-    let early = timeout(LONG_ENOUGH_TO_SEE, &mut whole).await.map(|reply| reply.text());
+    let early =
+        timeout(LONG_ENOUGH_TO_SEE, &mut whole).await.map(|reply| (reply.text(), reply.headers.clone()));
     assert!(early.is_err(), "the answer did not wait: {early:?}");
     stack.control_plane.resume();
     let reply = whole.await;
     assert_eq!((reply.status, reply.header("x-ai-warp-stored")), (200, ""));
 
-    stack.control_plane.pause();
+    stack.control_plane.pause().await;
     let mut stream = stack.stream(json!({"prompt": "streamed"})).await;
     let mut text = String::new();
     while let Ok(event) = timeout(LONG_ENOUGH_TO_SEE, stream.next()).await {

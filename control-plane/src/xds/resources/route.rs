@@ -6,7 +6,7 @@ use std::time::Duration;
 use ai_warp_core::api::unified::MAX_MODELS;
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
-use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, CONTROL_PLANE_CLUSTER, RETRY_HEADER, RETRY_WAIT_HEADER};
+use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, RETRY_HEADER, RETRY_WAIT_HEADER, SYNC_CLUSTER};
 use envoy_types::pb::envoy::config::core::v3::{
     DataSource, HeaderValue, HeaderValueOption, data_source, header_value_option,
 };
@@ -179,9 +179,7 @@ fn sessions_route(method: &str) -> Route {
     Route {
         r#match: Some(matching(path, Some(method))),
         action: Some(route::Action::Route(RouteAction {
-            cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(
-                CONTROL_PLANE_CLUSTER.to_owned(),
-            )),
+            cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(SYNC_CLUSTER.to_owned())),
             timeout: Some(duration(SESSIONS_TIMEOUT)),
             ..Default::default()
         })),
