@@ -1,9 +1,9 @@
 //! The filter as Envoy loads it: one module, three roles.
 //!
 //! As `gateway` it is an HTTP filter of the listener; as `attempt` it is an upstream HTTP filter of every provider
-//! cluster; as `hop` it is a network filter that streams pass ([`hop`]). All run in one VM on each worker thread, so that an attempt finds the exchange of its request in a
-//! `thread_local` map ([`exchanges`]). What is decided is decided in `ai-warp-core`; here are only the callbacks and
-//! hostcalls ([`host`]) around it.
+//! cluster; as `hop` it is a network filter that streams pass. All run in one VM on each worker thread, so that an attempt
+//! finds the exchange of its request in a `thread_local` map ([`exchanges`]). What is decided is decided in
+//! `ai-warp-core`; here are only the callbacks and hostcalls ([`host`]) around it.
 
 mod attempt;
 mod exchanges;

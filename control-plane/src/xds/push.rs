@@ -2,8 +2,8 @@
 //!
 //! A state machine without I/O: requests and new resources go in, responses come out. A change is pushed in the order
 //! of [`Kind::ALL`], each kind only when Envoy has acknowledged those before it, but for secrets, which clusters need to
-//! become usable. The filter's configuration, which makes the gateway use all the rest, comes last. If Envoy refuses something, what builds on it is
-//! not sent: the last good configuration keeps serving.
+//! become usable. The filter's configuration, which makes the gateway use all the rest, comes last. If Envoy refuses
+//! something, what builds on it is not sent: the last good configuration keeps serving.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
