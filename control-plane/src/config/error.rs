@@ -44,6 +44,8 @@ pub enum ConfigError {
     Invalid {
         /// The file.
         file: PathBuf,
+        /// The other files it refers to: mending one of them may mend it.
+        sources: Vec<PathBuf>,
         /// Everything that is wrong, in no particular order.
         problems: Vec<ConfigProblem>,
     },

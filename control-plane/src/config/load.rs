@@ -92,8 +92,8 @@ pub fn process_env() -> Env {
 pub fn load(path: &Path, env: &Env) -> Result<Loaded, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { file: path.to_owned(), source })?;
-    let invalid = |problems| ConfigError::Invalid { file: path.to_owned(), problems };
-    let tree = Tree::parse(&text).map_err(|problem| invalid(vec![problem]))?;
+    let invalid = |sources, problems| ConfigError::Invalid { file: path.to_owned(), sources, problems };
+    let tree = Tree::parse(&text).map_err(|problem| invalid(Vec::new(), vec![problem]))?;
 
     let (config, mut problems) = shape::read(&tree);
     let gateway = config.as_ref().and_then(|config| match compile(config) {
@@ -117,7 +117,7 @@ pub fn load(path: &Path, env: &Env) -> Result<Loaded, ConfigError> {
             warnings: reader.warnings,
             sources: reader.sources,
         }),
-        _ => Err(invalid(problems)),
+        _ => Err(invalid(reader.sources, problems)),
     }
 }
 

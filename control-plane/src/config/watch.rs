@@ -158,14 +158,24 @@ impl Follower {
     }
 
     fn refuse(&mut self, error: &super::ConfigError) {
-        let version = self.newest_version.clone();
-        tracing::error!(
-            serving = version,
-            "the changed configuration is refused and the old one keeps serving: {error}"
-        );
+        if let super::ConfigError::Invalid { sources, .. } = error {
+            let new = sources.iter().filter(|source| !self.sources.contains(source)).cloned();
+            let new: Vec<_> = new.collect();
+            self.sources.extend(new);
+        }
+        let message = error.to_string();
+        let is_known =
+            self.status.borrow().failure.as_ref().is_some_and(|failure| failure.message == message);
+        if !is_known {
+            let serving = self.newest_version.as_str();
+            tracing::error!(
+                serving,
+                "the changed configuration is refused and the old one keeps serving: {message}"
+            );
+        }
         self.status.send_modify(|status| {
             let since_ms = status.failure.as_ref().map_or_else(now_ms, |failure| failure.since_ms);
-            status.failure = Some(ConfigFailure { message: error.to_string(), since_ms });
+            status.failure = Some(ConfigFailure { message, since_ms });
         });
     }
 }
@@ -294,6 +304,18 @@ mod tests {
         test.write("ai-warp.yaml", KEYED);
         test.status(|status| status.failure.is_none()).await;
         assert_eq!(test.watch.loaded.borrow().version, before);
+    }
+
+    #[tokio::test]
+    async fn a_missing_secret_file_that_appears_mends_the_configuration() {
+        let mut test = Test::start(true);
+        let elsewhere = KEYED.replace("{file: key}", "{file: other-key}");
+        test.write("ai-warp.yaml", &elsewhere);
+        let failure = test.status(|status| status.failure.is_some()).await.failure.unwrap();
+        assert!(failure.message.contains("other-key"), "{}", failure.message);
+        test.write("other-key", "k3");
+        test.loaded(|loaded| loaded.provider_key("gemini").is_some_and(|key| key.expose() == "k3")).await;
+        assert!(test.status(|status| status.failure.is_none()).await.failure.is_none());
     }
 
     #[tokio::test]
