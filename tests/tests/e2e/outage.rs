@@ -104,16 +104,23 @@ async fn without_valkey_prompts_are_answered_and_their_turns_kept_until_it_is_ba
 async fn a_session_keeps_the_order_of_its_turns_through_an_outage() {
     let mut stack = Stack::builder().storage("valkey").set("storage.commitTimeout", "300ms").start().await;
     let session = stack.prompt(json!({"prompt": "one"})).await.session();
-    // The history is read before the store goes away, and the turn ends after.
-    let held = json!({"prompt": "two", "sessionId": session, "models": ["openai:held~gate"]});
-    stack.reconfigure(|config| _ = config.models(["openai:ok", "openai:held~gate"])).await;
-    let mut stream = stack.stream(held).await;
-    stream.next_content().await;
+    // Their history is read before the store goes away, and the turns end after, one by one.
+    let held = ["openai:two~gate", "openai:three~gate"];
+    stack.reconfigure(|config| _ = config.models(["openai:ok"].into_iter().chain(held))).await;
+    let mut streams = Vec::new();
+    for (prompt, model) in ["two", "three"].into_iter().zip(held) {
+        let body = json!({"prompt": prompt, "sessionId": session, "models": [model]});
+        let mut stream = stack.stream(body).await;
+        stream.next_content().await;
+        streams.push((prompt, stream));
+    }
     stack.valkey.as_mut().unwrap().kill();
-    stack.simulator.open_gate("held");
-    assert_eq!(stream.rest().await.end()["stored"], false);
+    for (gate, stream) in streams {
+        stack.simulator.open_gate(gate);
+        assert_eq!(stream.rest().await.end()["stored"], false);
+    }
     stack.valkey.as_mut().unwrap().restart().await;
-    let history = stack.control_plane.wait_for_turns(&session, 2).await;
+    let history = stack.control_plane.wait_for_turns(&session, 3).await;
     let prompts: Vec<_> = history.iter().map(|turn| turn["prompt"].clone()).collect();
-    assert_eq!(prompts, ["one", "two"]);
+    assert_eq!(prompts, ["one", "two", "three"]);
 }

@@ -1,6 +1,8 @@
 //! What Envoy is told. That Envoy takes it is for the end-to-end tests.
 
 use ai_warp_core::config::{Config, Secret, compile};
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use prost::Message as _;
 
 use super::*;
 
@@ -83,6 +85,9 @@ fn what_reaches_a_name_has_an_endpoint_of_last_resort() {
     for cluster in resources.of(Kind::Cluster) {
         let by_name = ["provider/named", "provider/named/hop"].contains(&cluster.name.as_str());
         assert_eq!(cluster.needs_dns, by_name, "{}", cluster.name);
+        let decoded = Cluster::decode(cluster.body.value.as_slice()).unwrap();
+        let endpoints = decoded.load_assignment.unwrap_or_default().endpoints;
+        assert_eq!(endpoints.iter().any(|locality| locality.priority == 1), by_name, "{}", cluster.name);
     }
 }
 
