@@ -59,7 +59,8 @@ pub struct Storage {
 pub struct Provider {
     /// Its key in the configuration.
     pub name: String,
-    /// Name of the Envoy cluster that leads to it, for answers in one piece.
+    /// Name of the Envoy cluster that leads to it, for answers in one piece. The control plane adds a hash of what the
+    /// cluster is made of to this name and the next two, before filter and Envoy see them.
     pub cluster: String,
     /// Name of the Envoy cluster that leads to it by way of the hop, for streams.
     pub stream_cluster: String,
