@@ -4,8 +4,14 @@ use std::convert::Infallible;
 
 use ai_warp_tests::{Gateway, Reply, Stack};
 use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::body::{Bytes, Frame};
+use hyper::client::conn::http2;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::{Body, Method};
 use serde_json::json;
+use tokio::net::TcpStream;
 
 /// `limits.maxRequestBytes` of these tests.
 const MOST_BYTES: usize = 20_000;
@@ -179,4 +185,20 @@ async fn headers_that_only_a_proxy_may_set_change_nothing() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     stack.expect_no_leaks();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_over_http_2_may_end_with_trailers() {
+    let stack = Stack::builder().models(["openai:down", "gemini:ok"]).start().await;
+    let connection = TcpStream::connect(stack.gateway().address()).await.unwrap();
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(connection)).await;
+    let (mut sender, connection) = handshake.unwrap();
+    tokio::spawn(connection);
+    let trailers = HeaderMap::from_iter([(HeaderName::from_static("x-t"), HeaderValue::from_static("1"))]);
+    let frames = [Frame::data(Bytes::from_static(br#"{"prompt":"hi"}"#)), Frame::trailers(trailers)];
+    let body = StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>)));
+    let request = hyper::Request::post("http://gateway/api/v1/prompt").body(body).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-ai-warp-model"], "gemini:ok");
 }
