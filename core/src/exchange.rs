@@ -299,7 +299,7 @@ impl Exchange {
     /// Ends a committed exchange with `failure`; returns the error for the client.
     pub fn fail_committed(&mut self, failure: Failure) -> GatewayError {
         let error = failure.into_error(self.model_id());
-        self.phase = Phase::Failed(error.clone());
+        self.move_on(Next::GiveUp, error.clone());
         error
     }
 

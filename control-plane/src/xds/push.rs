@@ -158,36 +158,26 @@ impl Push {
                 },
                 _ => {}
             }
-            let response = self.response(kind, now);
+            if kind == Kind::Cluster {
+                let is_new = |resource: &&Resource| !self.known_clusters.contains(&resource.name);
+                if wanted.iter().any(|resource| resource.needs_dns && is_new(resource)) {
+                    self.hold_until = Some(now + DNS_WARMING);
+                }
+                self.known_clusters.clone_from(&names);
+            }
+            self.next_nonce += 1;
+            let nonce = self.next_nonce.to_string();
+            let response = DiscoveryResponse {
+                version_info: version.clone(),
+                type_url: kind.type_url().to_owned(),
+                nonce: nonce.clone(),
+                resources: wanted.iter().map(|resource| resource.body.clone()).collect(),
+                ..Default::default()
+            };
+            progress.sent = Some(Sent { version, nonce, names, outcome: Outcome::Pending });
             return Some((kind, response));
         }
         None
-    }
-
-    fn response(&mut self, kind: Kind, now: Instant) -> DiscoveryResponse {
-        self.next_nonce += 1;
-        let nonce = self.next_nonce.to_string();
-        let progress = self.kinds.entry(kind).or_default();
-        let wanted = wanted(&self.resources, kind, progress);
-        let version = version(&wanted);
-        let names: BTreeSet<String> = wanted.iter().map(|resource| resource.name.clone()).collect();
-        let bodies = wanted.iter().map(|resource| resource.body.clone()).collect();
-        if kind == Kind::Cluster {
-            let fresh = wanted.iter().filter(|resource| !self.known_clusters.contains(&resource.name));
-            if fresh.filter(|resource| resource.needs_dns).count() > 0 {
-                self.hold_until = Some(now + DNS_WARMING);
-            }
-            self.known_clusters.clone_from(&names);
-        }
-        let response = DiscoveryResponse {
-            version_info: version.clone(),
-            type_url: kind.type_url().to_owned(),
-            nonce: nonce.clone(),
-            resources: bodies,
-            ..Default::default()
-        };
-        progress.sent = Some(Sent { version, nonce, names, outcome: Outcome::Pending });
-        response
     }
 
     /// Whether the clusters sent have been accepted.

@@ -10,9 +10,8 @@ use envoy_types::pb::envoy::config::cluster::v3::{
 };
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, DataSource, HeaderValue, HeaderValueOption, Http1ProtocolOptions, Http2ProtocolOptions,
-    HttpProtocolOptions as CommonOptions, TransportSocket, TypedExtensionConfig, data_source,
-    header_value_option, transport_socket,
+    Address, DataSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonOptions,
+    TransportSocket, data_source, transport_socket,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{
     ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
@@ -24,9 +23,7 @@ use envoy_types::pb::envoy::extensions::filters::http::header_mutation::v3::{
     HeaderMutation as HeaderMutationFilter, Mutations,
 };
 use envoy_types::pb::envoy::extensions::filters::http::upstream_codec::v3::UpstreamCodec;
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpFilter, http_filter,
-};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
 use envoy_types::pb::envoy::extensions::http::injected_credentials::generic::v3::Generic;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, SdsSecretConfig, SubjectAltNameMatcher,
@@ -38,10 +35,12 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
     AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions,
 };
 use envoy_types::pb::envoy::extensions::wasm::v3::VmConfig;
-use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::Any;
 
-use super::proto::{any, duration, extension, from_ads, number, resource, socket};
+use super::proto::{
+    any, duration, extension, from_ads, http_filter, matches, number, resource, set_header, socket,
+};
 use super::secret::secret_name;
 use super::{Resource, hop, wasm};
 
@@ -212,21 +211,9 @@ fn codec() -> HttpFilter {
     http_filter(extension("envoy.filters.http.upstream_codec", &UpstreamCodec::default()))
 }
 
-fn http_filter(config: TypedExtensionConfig) -> HttpFilter {
-    HttpFilter {
-        name: config.name,
-        config_type: config.typed_config.map(http_filter::ConfigType::TypedConfig),
-        ..Default::default()
-    }
-}
-
 fn extra_headers(provider: &Provider) -> HeaderMutationFilter {
     let set = |(name, value): (&String, &String)| HeaderMutation {
-        action: Some(header_mutation::Action::Append(HeaderValueOption {
-            header: Some(HeaderValue { key: name.clone(), value: value.clone(), ..Default::default() }),
-            append_action: header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-            ..Default::default()
-        })),
+        action: Some(header_mutation::Action::Append(set_header(name, value))),
     };
     HeaderMutationFilter {
         mutations: Some(Mutations {
@@ -268,10 +255,7 @@ fn tls(provider: &Provider) -> TransportSocket {
         }),
         match_typed_subject_alt_names: vec![SubjectAltNameMatcher {
             san_type: san_type.into(),
-            matcher: Some(StringMatcher {
-                match_pattern: Some(string_matcher::MatchPattern::Exact(host.clone())),
-                ..Default::default()
-            }),
+            matcher: Some(matches(MatchPattern::Exact(host.clone()))),
             ..Default::default()
         }],
         ..Default::default()

@@ -9,23 +9,21 @@ use ai_warp_core::config::Gateway;
 use ai_warp_core::plugin::{HOP_FAILED_HEADER, HOP_HEADER};
 use envoy_types::pb::envoy::config::accesslog::v3::{AccessLogFilter, ResponseFlagFilter, access_log_filter};
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, EnvoyInternalAddress, HeaderValue, HeaderValueOption, Http1ProtocolOptions, TransportSocket,
-    address, envoy_internal_address, transport_socket,
+    Address, EnvoyInternalAddress, Http1ProtocolOptions, TransportSocket, address, envoy_internal_address,
+    transport_socket,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter, listener};
 use envoy_types::pb::envoy::config::route::v3::{
     Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route, route_action, route_match,
 };
-use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, LocalReplyConfig, Rds, ResponseMapper, http_connection_manager,
-    http_filter,
+    HttpConnectionManager, LocalReplyConfig, Rds, ResponseMapper, http_connection_manager,
 };
 use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::wasm::v3::VmConfig;
 
-use super::proto::{any, duration, from_ads, millis, number, resource, truth};
+use super::proto::{any, duration, from_ads, millis, number, resource, router, set_header, truth};
 use super::{Resource, wasm};
 
 /// Name of the internal listener.
@@ -84,7 +82,6 @@ pub(super) fn listener(vm: &VmConfig, buffer: u32) -> Resource {
 }
 
 fn connection_manager() -> HttpConnectionManager {
-    let router = Router { suppress_envoy_headers: true, ..Default::default() };
     HttpConnectionManager {
         stat_prefix: HOP.to_owned(),
         codec_type: http_connection_manager::CodecType::Http1.into(),
@@ -93,11 +90,7 @@ fn connection_manager() -> HttpConnectionManager {
             config_source: Some(from_ads()),
             route_config_name: HOP.to_owned(),
         })),
-        http_filters: vec![HttpFilter {
-            name: "envoy.filters.http.router".to_owned(),
-            config_type: Some(http_filter::ConfigType::TypedConfig(any(&router))),
-            ..Default::default()
-        }],
+        http_filters: vec![router()],
         http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
         local_reply_config: Some(LocalReplyConfig {
             mappers: vec![mark_own_replies()],
@@ -117,14 +110,7 @@ fn mark_own_replies() -> ResponseMapper {
     let any_flag = access_log_filter::FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter::default());
     ResponseMapper {
         filter: Some(AccessLogFilter { filter_specifier: Some(any_flag) }),
-        headers_to_add: vec![HeaderValueOption {
-            header: Some(HeaderValue {
-                key: HOP_FAILED_HEADER.to_owned(),
-                value: "true".to_owned(),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }],
+        headers_to_add: vec![set_header(HOP_FAILED_HEADER, "true")],
         ..Default::default()
     }
 }

@@ -15,16 +15,17 @@ use envoy_types::pb::envoy::config::core::v3::{
     substitution_format_string,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter};
-use envoy_types::pb::envoy::config::route::v3::{HeaderMatcher, header_matcher};
-use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter, LocalReplyConfig, Rds, ResponseMapper, http_connection_manager,
     http_filter,
 };
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation as EarlyMutation;
-use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
+use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 
-use super::proto::{any, duration, extension, from_ads, number, resource, socket, truth};
+use super::proto::{
+    any, duration, extension, from_ads, header_matches, matches, number, resource, router, socket, truth,
+};
 use super::route::{ROUTES, SESSIONS_PREFIX};
 use super::{Resource, wasm};
 
@@ -72,21 +73,13 @@ fn connection_manager() -> HttpConnectionManager {
         })),
         ..Default::default()
     };
-    let router = HttpFilter {
-        name: "envoy.filters.http.router".to_owned(),
-        config_type: Some(http_filter::ConfigType::TypedConfig(any(&Router {
-            suppress_envoy_headers: true,
-            ..Default::default()
-        }))),
-        ..Default::default()
-    };
     HttpConnectionManager {
         stat_prefix: LISTENER.to_owned(),
         route_specifier: Some(http_connection_manager::RouteSpecifier::Rds(Rds {
             config_source: Some(from_ads()),
             route_config_name: ROUTES.to_owned(),
         })),
-        http_filters: vec![gateway_filter, router],
+        http_filters: vec![gateway_filter, router()],
         request_timeout: Some(duration(REQUEST_TIMEOUT)),
         request_headers_timeout: Some(duration(HEADERS_TIMEOUT)),
         stream_idle_timeout: Some(duration(LONGEST_SILENCE)),
@@ -109,8 +102,8 @@ fn remove_own_headers() -> EarlyMutation {
     let removal = |prefix: &str| HeaderMutation {
         action: Some(header_mutation::Action::RemoveOnMatch(header_mutation::RemoveOnMatch {
             key_matcher: Some(StringMatcher {
-                match_pattern: Some(string_matcher::MatchPattern::Prefix(prefix.to_owned())),
                 ignore_case: true,
+                ..matches(MatchPattern::Prefix(prefix.to_owned()))
             }),
         })),
     };
@@ -120,6 +113,7 @@ fn remove_own_headers() -> EarlyMutation {
 /// Envoy's own answers to what never reaches the filter, in the shape of all other errors. Answers of the filter pass
 /// here as well and must not match.
 fn typed_replies() -> Vec<ResponseMapper> {
+    let of_sessions = header_matches(":path", MatchPattern::Prefix(SESSIONS_PREFIX.to_owned()));
     let sessions_away = FilterSpecifier::AndFilter(AndFilter {
         filters: vec![
             AccessLogFilter {
@@ -127,7 +121,7 @@ fn typed_replies() -> Vec<ResponseMapper> {
             },
             AccessLogFilter {
                 filter_specifier: Some(FilterSpecifier::HeaderFilter(HeaderFilter {
-                    header: Some(path_of_sessions()),
+                    header: Some(of_sessions),
                 })),
             },
         ],
@@ -136,17 +130,6 @@ fn typed_replies() -> Vec<ResponseMapper> {
     let slow = GatewayError::new(ErrorCode::OptionError, "the request was not sent in time");
     let headers = GatewayError::new(ErrorCode::RequestTooLarge, "the request headers are too large");
     vec![mapper(sessions_away, &away), mapper(status_is(408), &slow), mapper(status_is(431), &headers)]
-}
-
-fn path_of_sessions() -> HeaderMatcher {
-    HeaderMatcher {
-        name: ":path".to_owned(),
-        header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::StringMatch(StringMatcher {
-            match_pattern: Some(string_matcher::MatchPattern::Prefix(SESSIONS_PREFIX.to_owned())),
-            ..Default::default()
-        })),
-        ..Default::default()
-    }
 }
 
 fn status_is(status: u32) -> FilterSpecifier {

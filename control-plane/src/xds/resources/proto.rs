@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, AggregatedConfigSource, ApiVersion, ConfigSource, SocketAddress, TypedExtensionConfig, address,
-    config_source, socket_address,
+    Address, AggregatedConfigSource, ApiVersion, ConfigSource, HeaderValue, HeaderValueOption, SocketAddress,
+    TypedExtensionConfig, address, config_source, header_value_option, socket_address,
 };
+use envoy_types::pb::envoy::config::route::v3::{HeaderMatcher, header_matcher};
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpFilter, http_filter,
+};
+use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
 use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration as ProtoDuration, UInt32Value};
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig as XdsExtension;
 use prost::{Message, Name};
@@ -70,6 +76,45 @@ pub(super) fn socket(host: &str, port: u16) -> Address {
             port_specifier: Some(socket_address::PortSpecifier::PortValue(port.into())),
             ..Default::default()
         })),
+    }
+}
+
+/// An HTTP filter with its configuration in place.
+pub(super) fn http_filter(config: TypedExtensionConfig) -> HttpFilter {
+    HttpFilter {
+        name: config.name,
+        config_type: config.typed_config.map(http_filter::ConfigType::TypedConfig),
+        ..Default::default()
+    }
+}
+
+/// The router, which keeps Envoy's own headers to itself.
+pub(super) fn router() -> HttpFilter {
+    http_filter(extension(
+        "envoy.filters.http.router",
+        &Router { suppress_envoy_headers: true, ..Default::default() },
+    ))
+}
+
+/// Sets a header, whatever it was.
+pub(super) fn set_header(name: &str, value: &str) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue { key: name.to_owned(), value: value.to_owned(), ..Default::default() }),
+        append_action: header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..Default::default()
+    }
+}
+
+pub(super) fn matches(pattern: string_matcher::MatchPattern) -> StringMatcher {
+    StringMatcher { match_pattern: Some(pattern), ..Default::default() }
+}
+
+/// A request header whose value `value` matches.
+pub(super) fn header_matches(name: &str, value: string_matcher::MatchPattern) -> HeaderMatcher {
+    HeaderMatcher {
+        name: name.to_owned(),
+        header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::StringMatch(matches(value))),
+        ..Default::default()
     }
 }
 

@@ -7,9 +7,7 @@ use ai_warp_core::api::unified::MAX_MODELS;
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, RETRY_HEADER, RETRY_WAIT_HEADER, SYNC_CLUSTER};
-use envoy_types::pb::envoy::config::core::v3::{
-    DataSource, HeaderValue, HeaderValueOption, data_source, header_value_option,
-};
+use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
 use envoy_types::pb::envoy::config::route::v3::{
     ClusterSpecifierPlugin, DirectResponseAction, FilterConfig, HeaderMatcher, RetryPolicy, Route,
     RouteAction, RouteConfiguration, RouteMatch, VirtualHost, header_matcher, retry_policy, route,
@@ -19,14 +17,16 @@ use envoy_types::pb::envoy::extensions::matching::common_inputs::network::v3::Fi
 use envoy_types::pb::envoy::extensions::router::cluster_specifiers::matcher::v3::{
     ClusterAction, MatcherClusterSpecifier,
 };
-use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{Any, UInt64Value};
 use envoy_types::pb::xds::r#type::matcher::v3::{Matcher, matcher};
 use prost::Message as _;
 
 use super::Resource;
 use super::cluster::SINK;
-use super::proto::{any, duration, extension, millis, number, resource, short_hash, xds_extension};
+use super::proto::{
+    any, duration, extension, header_matches, millis, number, resource, set_header, short_hash, xds_extension,
+};
 use super::wasm::GATEWAY_FILTER;
 
 /// Name of the route configuration.
@@ -87,14 +87,7 @@ fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
 }
 
 fn matching(path: route_match::PathSpecifier, method: Option<&str>) -> RouteMatch {
-    let method = method.map(|method| HeaderMatcher {
-        name: ":method".to_owned(),
-        header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::StringMatch(StringMatcher {
-            match_pattern: Some(string_matcher::MatchPattern::Exact(method.to_owned())),
-            ..Default::default()
-        })),
-        ..Default::default()
-    });
+    let method = method.map(|method| header_matches(":method", MatchPattern::Exact(method.to_owned())));
     RouteMatch { path_specifier: Some(path), headers: method.into_iter().collect(), ..Default::default() }
 }
 
@@ -193,13 +186,8 @@ fn method_not_allowed(allowed: &str) -> GatewayError {
 }
 
 fn refusal(path: route_match::PathSpecifier, error: &GatewayError, allow: Option<&str>) -> Route {
-    let header = |key: &str, value: &str| HeaderValueOption {
-        header: Some(HeaderValue { key: key.to_owned(), value: value.to_owned(), ..Default::default() }),
-        append_action: header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-        ..Default::default()
-    };
-    let mut headers = vec![header("content-type", "application/json")];
-    headers.extend(allow.map(|methods| header("allow", methods)));
+    let mut headers = vec![set_header("content-type", "application/json")];
+    headers.extend(allow.map(|methods| set_header("allow", methods)));
     Route {
         r#match: Some(matching(path, None)),
         action: Some(route::Action::DirectResponse(DirectResponseAction {
