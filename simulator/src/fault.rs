@@ -10,6 +10,10 @@ use std::time::Duration;
 const ALIAS_CHUNKS: usize = 3;
 /// `retry-after` of a 429, in seconds, unless the flag says otherwise.
 const RETRY_AFTER_SECONDS: &str = "7";
+/// What `retry-after` and `retry-info` are set to for a provider that says nothing of when to come back.
+pub(crate) const NO_WAIT: &str = "none";
+/// Status of the HTML page, unless the flag says otherwise.
+const HTML_STATUS: u16 = 502;
 /// The largest answer `bytes` may ask for: enough for every buffer limit, too little to exhaust a machine.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The most chunks `chunks` may ask for.
@@ -36,6 +40,7 @@ pub const ALIASES: &[(&str, &str)] = &[
     ("early-end", "early-end=3"),
     ("flaky", "flaky"),
     ("html", "html"),
+    ("overloaded", "status=529"),
 ];
 
 /// What happens instead of an answer, before any body.
@@ -47,8 +52,8 @@ pub(crate) enum Refuse {
     UnknownModel,
     /// 429 because the money is gone.
     Quota,
-    /// 502 with the HTML page of a content delivery network.
-    Html,
+    /// The HTML page of a content delivery network, with this status.
+    Html(u16),
     /// The connection (HTTP/1.1) or stream (HTTP/2) is reset before the headers.
     Reset,
     /// Nothing is ever answered.
@@ -64,8 +69,12 @@ pub(crate) enum Break {
     StallHeaders,
     /// The connection closes after this many content chunks.
     Cut(usize),
+    /// The connection closes in the middle of the event that holds the content chunk after so many.
+    CutEvent(usize),
     /// Nothing more comes after this many content chunks.
     Stall(usize),
+    /// Nothing more comes in the middle of the event that holds the content chunk after so many.
+    StallEvent(usize),
     /// An event with broken JSON after this many content chunks, and then the rest.
     Malformed(usize),
     /// An error event, and then the end, after this many content chunks.
@@ -98,14 +107,36 @@ pub(crate) enum Counted {
     Flaky,
 }
 
+/// What an error response says of when to come back, in each of the ways providers have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// `retry-after`; [`NO_WAIT`] for none, even with a 429.
+    pub(crate) retry_after: Option<String>,
+    /// `retry-after-ms`.
+    pub(crate) retry_after_ms: Option<String>,
+    /// `x-ratelimit-reset-requests`, with no requests remaining.
+    pub(crate) reset_requests: Option<String>,
+    /// `x-ratelimit-reset-tokens`, with no tokens remaining.
+    pub(crate) reset_tokens: Option<String>,
+    /// Gemini: `RetryInfo.retryDelay` of a 429; [`NO_WAIT`] for none.
+    pub(crate) retry_info: Option<String>,
+}
+
 /// Everything asked for; the default is a plain answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
     pub(crate) refuse: Option<Refuse>,
     pub(crate) broken: Option<Break>,
     pub(crate) counted: Option<Counted>,
-    pub(crate) retry_after: Option<String>,
+    /// The one credential whose requests fail; all others are answered.
+    pub(crate) only_key: Option<String>,
+    pub(crate) waits: Waits,
     pub(crate) array_error: bool,
+    /// Status of the error that an error event stands for; the provider's own server error where there is none.
+    pub(crate) event_status: Option<u16>,
+    pub(crate) content_type: Option<String>,
+    /// Answers as a stream where none was asked for, and whole where one was.
+    pub(crate) other_mode: bool,
     pub(crate) delay: Option<Duration>,
     pub(crate) chunk_delay: Option<Duration>,
     pub(crate) gate: bool,
@@ -144,6 +175,25 @@ pub enum FaultError {
     },
 }
 
+impl Waits {
+    /// The `retry-after` header of an error with this status; `None` for none.
+    pub(crate) fn retry_after(&self, status: u16) -> Option<&str> {
+        let stated = self.retry_after.as_deref();
+        stated.or_else(|| (status == 429).then_some(RETRY_AFTER_SECONDS)).filter(|value| *value != NO_WAIT)
+    }
+
+    /// The delay of Gemini's `RetryInfo`; `None` for none. Unless told otherwise it is what `retry-after` says, where
+    /// that is a number of seconds.
+    pub(crate) fn retry_info(&self) -> Option<String> {
+        if let Some(delay) = &self.retry_info {
+            return Some(delay.clone()).filter(|delay| delay != NO_WAIT);
+        }
+        let seconds = self.retry_after(429)?;
+        let is_number = seconds.parse::<f64>().is_ok();
+        Some(format!("{}s", if is_number { seconds } else { RETRY_AFTER_SECONDS }))
+    }
+}
+
 impl Faults {
     /// Reads the flags of a model name and of the `x-simulator` header.
     pub(crate) fn parse(model: &str, header: Option<&str>) -> Result<Faults, FaultError> {
@@ -158,9 +208,12 @@ impl Faults {
         Ok(faults)
     }
 
-    /// The `retry-after` value of a 429.
-    pub(crate) fn retry_after(&self) -> &str {
-        self.retry_after.as_deref().unwrap_or(RETRY_AFTER_SECONDS)
+    /// What is left of the faults for a request with this credential.
+    pub(crate) fn for_credential(self, credential: Option<&str>) -> Faults {
+        if self.only_key.is_none() || self.only_key.as_deref() == credential {
+            return self;
+        }
+        Faults { refuse: None, broken: None, counted: None, ..self }
     }
 
     fn apply_all<'a>(&mut self, flags: impl Iterator<Item = &'a str>) -> Result<(), FaultError> {
@@ -177,20 +230,30 @@ impl Faults {
             "status" => self.refuse = Some(Refuse::Status(given.number_in(300, 599)?)),
             "unknown-model" => self.refuse = Some(Refuse::UnknownModel),
             "quota" => self.refuse = Some(Refuse::Quota),
-            "html" => self.refuse = Some(Refuse::Html),
+            "html" => self.refuse = Some(Refuse::Html(given.number_in_or(200, 599, HTML_STATUS)?)),
             "reset" => self.refuse = Some(Refuse::Reset),
             "stall" if value.is_none() => self.refuse = Some(Refuse::Stall),
             "stall" => self.broken = Some(Break::Stall(given.number()?)),
             "cut" => self.broken = Some(Break::Cut(given.number_or(ALIAS_CHUNKS)?)),
+            "cut-event" => self.broken = Some(Break::CutEvent(given.number_or(ALIAS_CHUNKS)?)),
+            "stall-event" => self.broken = Some(Break::StallEvent(given.number_or(ALIAS_CHUNKS)?)),
             "cut-headers" => self.broken = Some(Break::CutHeaders),
             "stall-headers" => self.broken = Some(Break::StallHeaders),
             "malformed" => self.broken = Some(Break::Malformed(given.number_or(0)?)),
             "error-event" => self.broken = Some(Break::ErrorEvent(given.number_or(0)?)),
             "early-end" => self.broken = Some(Break::EarlyEnd(given.number_or(ALIAS_CHUNKS)?)),
             "fail-first" => self.counted = Some(Counted::FailFirst(given.number()?)),
+            "only-key" => self.only_key = Some(given.text()?.to_owned()),
             "flaky" => self.counted = Some(Counted::Flaky),
-            "retry-after" => self.retry_after = Some(given.text()?.to_owned()),
+            "retry-after" => self.waits.retry_after = Some(given.text()?.to_owned()),
+            "retry-after-ms" => self.waits.retry_after_ms = Some(given.text()?.to_owned()),
+            "reset-requests" => self.waits.reset_requests = Some(given.text()?.to_owned()),
+            "reset-tokens" => self.waits.reset_tokens = Some(given.text()?.to_owned()),
+            "retry-info" => self.waits.retry_info = Some(given.text()?.to_owned()),
             "array-error" => self.array_error = true,
+            "event-status" => self.event_status = Some(given.number_in(400, 599)?),
+            "content-type" => self.content_type = Some(given.header_value()?),
+            "other-mode" => self.other_mode = true,
             "delay" => self.delay = Some(Duration::from_millis(given.number()?)),
             "chunk-delay" => self.chunk_delay = Some(Duration::from_millis(given.number()?)),
             "gate" => self.gate = true,
@@ -238,12 +301,29 @@ impl<'a> Given<'a> {
         if number < min || number > max { Err(self.wrong("a number in range")) } else { Ok(number) }
     }
 
+    fn number_in_or<N: std::str::FromStr + PartialOrd>(
+        &self,
+        min: N,
+        max: N,
+        default: N,
+    ) -> Result<N, FaultError> {
+        if self.value.is_none() { Ok(default) } else { self.number_in(min, max) }
+    }
+
     fn text(&self) -> Result<&'a str, FaultError> {
         self.value.ok_or_else(|| self.wrong("a value (write flag=value)"))
     }
 
     fn percent_decoded(&self) -> Result<String, FaultError> {
         percent_decode(self.text()?).ok_or_else(|| self.wrong("percent-encoded UTF-8"))
+    }
+
+    fn header_value(&self) -> Result<String, FaultError> {
+        let value = self.percent_decoded()?;
+        match http::HeaderValue::from_str(&value) {
+            Ok(_) => Ok(value),
+            Err(_) => Err(self.wrong("the value of a header")),
+        }
     }
 
     fn wrong(&self, expected: &'static str) -> FaultError {
@@ -309,6 +389,17 @@ mod tests {
     }
 
     #[test]
+    fn one_credential_alone_may_fail() {
+        let faults = || parse("m~status=429~cut=1~fail-first=2~delay=5~only-key=k1");
+        assert_eq!(faults().for_credential(Some("k1")), faults());
+        for other in [Some("k2"), None] {
+            let left = faults().for_credential(other);
+            assert_eq!((left.refuse, left.broken, left.counted), (None, None, None));
+            assert_eq!(left.delay, Some(Duration::from_millis(5)), "it is no failure");
+        }
+    }
+
+    #[test]
     fn values_have_defaults_only_where_documented() {
         let table = [
             ("m~malformed", Some(Break::Malformed(0))),
@@ -318,21 +409,77 @@ mod tests {
             ("m~stall=1", Some(Break::Stall(1))),
             ("m~stall", None),
             ("m~cut-headers", Some(Break::CutHeaders)),
+            ("m~cut-event", Some(Break::CutEvent(3))),
+            ("m~cut-event=0", Some(Break::CutEvent(0))),
+            ("m~stall-event", Some(Break::StallEvent(3))),
             ("m~error-event", Some(Break::ErrorEvent(0))),
         ];
         for (model, broken) in table {
             assert_eq!(parse(model).broken, broken, "{model}");
         }
         assert_eq!(parse("m~stall").refuse, Some(Refuse::Stall));
+        assert_eq!(parse("m~html").refuse, Some(Refuse::Html(502)));
+        assert_eq!(parse("m~html=200").refuse, Some(Refuse::Html(200)));
+        assert_eq!(parse("m~error-event~event-status=429").event_status, Some(429));
+        assert_eq!(
+            parse("m~content-type=text/plain%3B a=b").content_type.as_deref(),
+            Some("text/plain; a=b")
+        );
         assert_eq!(parse("m~text=%C3%A9%7Ea=b").text.as_deref(), Some("é~a=b"));
     }
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        for model in
-            ["m~statsu=503", "m~status", "m~status=x", "m~status=200", "m~split=0", "m~text=%4", "m~text=%FF"]
-        {
+        for model in [
+            "m~statsu=503",
+            "m~status",
+            "m~status=x",
+            "m~status=200",
+            "m~split=0",
+            "m~text=%4",
+            "m~text=%FF",
+            "m~html=100",
+            "m~html=x",
+            "m~event-status",
+            "m~event-status=200",
+            "m~content-type",
+            "m~content-type=a%0Ab",
+            "m~retry-after-ms",
+            "m~reset-requests",
+            "m~retry-info",
+            "m~only-key",
+        ] {
             assert!(Faults::parse(model, None).is_err(), "{model}");
         }
+    }
+
+    #[test]
+    fn every_way_to_state_a_wait_can_be_chosen_and_left_out() {
+        // Flags, status, `retry-after`, `RetryInfo`.
+        let table = [
+            ("m", 429, Some("7"), Some("7s")),
+            ("m", 503, None, Some("7s")),
+            ("m~retry-after=1.5", 503, Some("1.5"), Some("1.5s")),
+            (
+                "m~retry-after=Wed, 21 Oct 2026 07:28:00 GMT",
+                429,
+                Some("Wed, 21 Oct 2026 07:28:00 GMT"),
+                Some("7s"),
+            ),
+            ("m~retry-after=none", 429, None, None),
+            ("m~retry-after=none~retry-info=33.5s", 429, None, Some("33.5s")),
+            ("m~retry-info=none", 429, Some("7"), None),
+        ];
+        for (model, status, retry_after, retry_info) in table {
+            let waits = parse(model).waits;
+            assert_eq!(
+                (waits.retry_after(status), waits.retry_info().as_deref()),
+                (retry_after, retry_info),
+                "{model} {status}"
+            );
+        }
+        let waits = parse("m~retry-after-ms=1500~reset-requests=6m0s~reset-tokens=1s").waits;
+        let stated = [&waits.retry_after_ms, &waits.reset_requests, &waits.reset_tokens];
+        assert_eq!(stated.map(Option::as_deref), [Some("1500"), Some("6m0s"), Some("1s")]);
     }
 }

@@ -34,17 +34,26 @@
 //! | Flag | Effect |
 //! |---|---|
 //! | `status=N` | the provider's own error for status N (300 to 599); 429 with `retry-after: 7` |
-//! | `retry-after=V` | another value for that header (`none`: without it) |
-//! | `quota`, `unknown-model`, `html` | out of money (429), the provider's unknown-model error, an HTML page (502) |
+//! | `retry-after=V` | another value for that header (`none`: without it, and without Gemini's `RetryInfo`) |
+//! | `retry-after-ms=V` | that header as well |
+//! | `reset-requests=V`, `reset-tokens=V` | `x-ratelimit-reset-requests` (`-tokens`), such as `6m0s`, with none remaining |
+//! | `retry-info=V` | Gemini: another `retryDelay` of a 429, such as `0.5s` (`none`: without it) |
+//! | `quota`, `unknown-model` | out of money (429), the provider's unknown-model error |
+//! | `html=N` | an HTML page with status N, 200 to 599 (without `=N`: 502) |
 //! | `array-error` | the error body wrapped in an array |
 //! | `reset`, `stall` | connection reset before the headers; never any answer |
 //! | `fail-first=N`, `flaky` | 503 for the first N requests; 500 for every odd-numbered one |
+//! | `only-key=KEY` | only requests with this credential fail; the others are answered |
 //! | `delay=MS`, `chunk-delay=MS` | wait before the headers; between content chunks |
 //! | `gate` | hold the stream after its first content chunk (a whole answer before its headers) until the gate opens |
 //! | `cut=N`, `cut-headers` | close the connection after N chunks; right after the headers |
+//! | `cut-event=N`, `stall-event=N` | close it, or go silent, in the middle of the event that follows N chunks |
 //! | `stall=N`, `stall-headers` | go silent after N chunks; right after the headers |
 //! | `early-end=N` | end the stream cleanly, but unfinished, after N chunks |
 //! | `error-event=N`, `malformed=N` | an error event, and the end; an event that is no JSON, and the rest |
+//! | `event-status=N` | the error event is the provider's error for status N (400 to 599) |
+//! | `content-type=V` | the answer under another content type (percent-encoded) |
+//! | `other-mode` | a stream where a whole answer was asked for, and the reverse |
 //! | `keep-alive` | a comment before each event; DeepSeek: blank lines before a whole answer |
 //! | `lf`, `crlf`, `cr`, `no-space`, `no-done`, `no-final-blank` | variants of the stream's framing |
 //! | `split=N`, `split-random=SEED` | write the bytes in pieces of N; of 1 to 40 |
@@ -53,7 +62,8 @@
 //! | `finish=V`, `no-finish`, `content-filter` | this finish reason; none; the provider's content filter |
 //! | `prompt-blocked` | Gemini: `promptFeedback` and no candidate |
 //!
-//! Of a whole answer `cut`, `stall=N` and `early-end` leave the first half; `error-event` sends the error with 200.
+//! Of a whole answer `cut`, `cut-event`, `stall=N`, `stall-event` and `early-end` leave the first half, all but
+//! `cut-event` and `early-end` with the length of the whole; `error-event` sends the error with 200.
 //! [`ALIASES`] lists the names that stand for flags, such as `down` for `status=503`.
 
 mod admin;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -24,13 +24,10 @@ use crate::leak;
 use crate::provider::Provider;
 use crate::record::{Outcome, RecordedRequest, Recorder, Ticket};
 use crate::stream::{Framing, Script};
-use crate::wire::{self, Misuse, Refusal, Stamp};
+use crate::wire::{self, Events, Misuse, Refusal, Stamp};
 
 /// The longest request body read, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The page of a content delivery network whose origin is down.
-const HTML_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
-                         <body><center><h1>502 Bad Gateway</h1></center></body></html>\n";
 const X_SIMULATOR: &str = "x-simulator";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -237,9 +234,10 @@ impl<'a> Call<'a> {
         let body = self.bytes.as_deref().unwrap_or_default();
         let answer = Answer::new(provider, &prompt, &faults, body);
         let stamp = self.shared.stamp();
-        let events = || wire::events(provider, &prompt, &answer, &stamp);
-        let (content_type, script) = if prompt.stream {
-            let framing = self.framing(provider);
+        let events =
+            || with_error(wire::events(provider, &prompt, &answer, &stamp), provider, &prompt, &faults);
+        let (content_type, script) = if prompt.stream != faults.other_mode {
+            let framing = self.framing(provider, faults.other_mode);
             let is_sse = matches!(framing, Framing::Sse(_));
             let content_type = if is_sse { event_stream(provider) } else { json(provider) };
             (content_type, Script::stream(events(), framing, &faults))
@@ -248,6 +246,10 @@ impl<'a> Call<'a> {
             let error = if faults.broken.is_some() { events().error } else { String::new() };
             (json(provider), Script::whole(text, error, provider == Provider::DeepSeek, &faults))
         };
+        let is_disguised = faults.other_mode || faults.content_type.is_some();
+        let outcome = if is_disguised { Outcome::Faulted } else { script.outcome };
+        let script = Script { outcome, ..script };
+        let content_type = faults.content_type.as_deref().unwrap_or(content_type);
         Ok(self.respond(StatusCode::OK, Some(content_type), script, ticket))
     }
 
@@ -289,6 +291,7 @@ impl<'a> Call<'a> {
             _ => None,
         };
         let prompt = wire::read(provider, body, path_call)?;
+        let faults = faults.for_credential(credential);
         Ok(Checked::Chat { faults: Box::new(faults), prompt: Box::new(prompt) })
     }
 
@@ -304,9 +307,10 @@ impl<'a> Call<'a> {
         counted.or(faults.refuse)
     }
 
-    fn framing(&self, provider: Provider) -> Framing {
+    /// How a stream is framed. One that nobody asked for is framed by events: an array would be a kind of whole answer.
+    fn framing(&self, provider: Provider, unasked: bool) -> Framing {
         match (provider, &self.endpoint) {
-            (Provider::Gemini, Endpoint::Generate { sse: false, .. }) => Framing::Array,
+            (Provider::Gemini, Endpoint::Generate { sse: false, .. }) if !unasked => Framing::Array,
             (Provider::Gemini, _) => Framing::Sse(LineEnd::CrLf),
             (Provider::OpenAi | Provider::DeepSeek, _) => Framing::Sse(LineEnd::Lf),
         }
@@ -314,22 +318,35 @@ impl<'a> Call<'a> {
 
     /// A failure asked for by a fault.
     fn fail(&self, provider: Provider, refuse: Refuse, faults: &Faults, ticket: Ticket) -> Response<Body> {
-        let retry_after = faults.retry_after();
-        let Some(mut refusal) = wire::refuse(provider, refuse, self.model(), retry_after) else {
-            let script = Script::plain(HTML_PAGE.to_owned(), Outcome::Faulted);
-            return self.respond(StatusCode::BAD_GATEWAY, Some("text/html"), script, ticket);
+        if let Refuse::Html(status) = refuse {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            let script = Script::plain(html_page(status), Outcome::Faulted);
+            return self.respond(status, Some("text/html"), script, ticket);
+        }
+        let waits = &faults.waits;
+        let Some(mut refusal) = wire::refuse(provider, refuse, self.model(), waits) else {
+            // Resets and stalls have no response, and were dealt with before.
+            let script = Script::plain(String::new(), Outcome::Faulted);
+            return self.respond(StatusCode::BAD_GATEWAY, None, script, ticket);
         };
         if faults.array_error {
             refusal.body = Value::Array(vec![refusal.body]);
         }
         let mut response = self.refused(&refusal, Outcome::Faulted, ticket);
-        let states_wait = match refuse {
-            Refuse::Status(429) => retry_after != "none",
-            _ => faults.retry_after.is_some(),
+        let headers = response.headers_mut();
+        let mut state = |name: &'static str, value: Option<&str>| {
+            let value = value.and_then(|value| HeaderValue::from_str(value).ok());
+            headers.extend(value.map(|value| (HeaderName::from_static(name), value)));
         };
-        if let (true, Ok(value)) = (states_wait, HeaderValue::from_str(retry_after)) {
-            response.headers_mut().insert(RETRY_AFTER, value);
-        }
+        // A 429 of an empty account states no wait, unless told to.
+        let status = if let Refuse::Status(status) = refuse { status } else { 0 };
+        state("retry-after", waits.retry_after(status));
+        state("retry-after-ms", waits.retry_after_ms.as_deref());
+        let (requests, tokens) = (waits.reset_requests.as_deref(), waits.reset_tokens.as_deref());
+        state("x-ratelimit-remaining-requests", requests.map(|_| "0"));
+        state("x-ratelimit-reset-requests", requests);
+        state("x-ratelimit-remaining-tokens", tokens.map(|_| "0"));
+        state("x-ratelimit-reset-tokens", tokens);
         response
     }
 
@@ -348,7 +365,7 @@ impl<'a> Call<'a> {
     fn respond(
         &self,
         status: StatusCode,
-        content_type: Option<&'static str>,
+        content_type: Option<&str>,
         script: Script,
         ticket: Ticket,
     ) -> Response<Body> {
@@ -359,7 +376,8 @@ impl<'a> Call<'a> {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         let content_type = content_type.unwrap_or_else(|| json(provider));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        // What a fault asks for was checked when it was read.
+        headers.extend(HeaderValue::from_str(content_type).ok().map(|value| (CONTENT_TYPE, value)));
         if provider == Provider::OpenAi {
             let id = format!("req_simulator{:08}", self.shared.answers.load(Ordering::Relaxed));
             headers.extend(HeaderValue::from_str(&id).ok().map(|id| (X_REQUEST_ID, id)));
@@ -374,6 +392,25 @@ impl<'a> Call<'a> {
 enum Checked {
     Models,
     Chat { faults: Box<Faults>, prompt: Box<Prompt> },
+}
+
+/// The events, with the error that the faults ask for as the one that ends the stream.
+fn with_error(events: Events, provider: Provider, prompt: &Prompt, faults: &Faults) -> Events {
+    let refusal = faults
+        .event_status
+        .and_then(|status| wire::refuse(provider, Refuse::Status(status), &prompt.model, &faults.waits));
+    match refusal {
+        Some(refusal) => Events { error: refusal.body.to_string(), ..events },
+        None => events,
+    }
+}
+
+/// The page of a content delivery network that has this to say instead of its origin.
+fn html_page(status: StatusCode) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html><head><title>{status}</title></head>\
+         <body><center><h1>{status}</h1></center></body></html>\n"
+    )
 }
 
 fn json(provider: Provider) -> &'static str {

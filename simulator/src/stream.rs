@@ -87,7 +87,8 @@ impl Script {
             Break::CutHeaders => (abort.to_vec(), length),
             Break::StallHeaders => (vec![Step::Flush, Step::Stall], length),
             Break::Cut(_) => ([vec![half()], abort.to_vec()].concat(), length),
-            Break::Stall(_) => (vec![half(), Step::Flush, Step::Stall], length),
+            Break::CutEvent(_) => ([vec![half()], abort.to_vec()].concat(), None),
+            Break::Stall(_) | Break::StallEvent(_) => (vec![half(), Step::Flush, Step::Stall], length),
             Break::EarlyEnd(_) => (vec![half()], None),
             Break::Malformed(_) => return Script::plain(malformed(&text), Outcome::Faulted),
             Break::ErrorEvent(_) => return Script::plain(error, Outcome::Faulted),
@@ -130,6 +131,7 @@ impl<'a> Writer<'a> {
             None => None,
             Some(Break::CutHeaders | Break::StallHeaders) => Some(0),
             Some(Break::Cut(n) | Break::Stall(n) | Break::EarlyEnd(n)) => Some(n),
+            Some(Break::CutEvent(n) | Break::StallEvent(n)) => Some(n),
             Some(Break::Malformed(n) | Break::ErrorEvent(n)) => Some(n),
         };
         let head_is_sent = !matches!(
@@ -144,6 +146,14 @@ impl<'a> Writer<'a> {
         match self.faults.broken {
             Some(Break::CutHeaders | Break::Cut(_)) => {
                 return self.steps.extend([Step::Flush, Step::Pause(ABORT_PAUSE), Step::Abort]);
+            }
+            Some(Break::CutEvent(_)) => {
+                self.half_event(content.get(sent).or(tail.first()).unwrap_or(&error));
+                return self.steps.extend([Step::Flush, Step::Pause(ABORT_PAUSE), Step::Abort]);
+            }
+            Some(Break::StallEvent(_)) => {
+                self.half_event(content.get(sent).or(tail.first()).unwrap_or(&error));
+                return self.steps.extend([Step::Flush, Step::Stall]);
             }
             Some(Break::StallHeaders | Break::Stall(_)) => {
                 return self.steps.extend([Step::Flush, Step::Stall]);
@@ -181,13 +191,24 @@ impl<'a> Writer<'a> {
     }
 
     fn event(&mut self, json: &str, chunks: usize) {
+        let text = self.framed(json);
+        self.steps.extend([write(text, chunks), Step::Flush]);
+    }
+
+    /// The first half of an event.
+    fn half_event(&mut self, json: &str) {
+        let text = self.framed(json);
+        let half = text.chars().take(text.chars().count() / 2).collect();
+        self.steps.push(write(half, 0));
+    }
+
+    fn framed(&mut self, json: &str) -> String {
         let started = std::mem::replace(&mut self.started, true);
-        let text = match self.framing {
+        match self.framing {
             Framing::Array if started => format!(",\r\n{json}"),
             Framing::Array => format!("[{json}"),
             Framing::Sse(_) => self.sse(json),
-        };
-        self.steps.extend([write(text, chunks), Step::Flush]);
+        }
     }
 
     fn sse(&self, data: &str) -> String {
@@ -280,6 +301,11 @@ mod tests {
             ("cut=1", "data: {h}\n\ndata: {1}\n\n<abort>"),
             ("cut=0", "data: {h}\n\n<abort>"),
             ("cut-headers", "<abort>"),
+            ("cut-event=1", "data: {h}\n\ndata: {1}\n\ndata:<abort>"),
+            ("cut-event=0", "data: {h}\n\ndata:<abort>"),
+            ("stall-event=0", "data: {h}\n\ndata:<stall>"),
+            // With no content left it is what comes after the content.
+            ("cut-event=9", "data: {h}\n\ndata: {1}\n\ndata: {2}\n\ndata: {3}\n\ndata: {4}\n\ndata:<abort>"),
             ("stall-headers", "<stall>"),
             ("stall=0", "data: {h}\n\n<stall>"),
             ("gate;stall=2", "data: {h}\n\ndata: {1}\n\n<gate>data: {2}\n\n<stall>"),
@@ -335,7 +361,9 @@ mod tests {
         let table = [
             ("", "0123456789", Some(10)),
             ("cut", "01234<abort>", Some(10)),
+            ("cut-event", "01234<abort>", None),
             ("stall=1", "01234<stall>", Some(10)),
+            ("stall-event", "01234<stall>", Some(10)),
             ("early-end", "01234", None),
             ("error-event", "{e}", Some(3)),
             ("malformed", "{0123456789", Some(11)),

@@ -36,8 +36,84 @@ async fn statuses_come_in_the_shape_of_the_provider() {
     assert_eq!(none.header("retry-after"), None);
     let gemini = ask(&simulator, Provider::Gemini, "limited~array-error", "hi", false).await.json();
     assert_eq!(gemini[0]["error"]["details"][1]["retryDelay"], "7s");
-    let html = ask(&simulator, Provider::OpenAi, "html", "hi", false).await;
-    assert_eq!((html.status, html.header("content-type")), (502, Some("text/html")));
+    for (model, status) in [("html", 502), ("m~html=200", 200)] {
+        let html = ask(&simulator, Provider::OpenAi, model, "hi", false).await;
+        assert_eq!((html.status, html.header("content-type")), (status, Some("text/html")));
+        assert!(html.body.starts_with("<!DOCTYPE html>"), "{}", html.body);
+    }
+    for provider in Provider::ALL {
+        let overloaded = ask(&simulator, provider, "overloaded", "hi", false).await;
+        assert_eq!(overloaded.status, 529);
+        assert_eq!(overloaded.json()["error"]["message"], "Overloaded");
+    }
+}
+
+#[tokio::test]
+async fn waits_are_stated_in_every_way_there_is() {
+    let simulator = start().await;
+    let model = "limited~retry-after=none~retry-after-ms=1500~reset-requests=6m0s~reset-tokens=1s";
+    let reply = ask(&simulator, Provider::OpenAi, model, "hi", false).await;
+    for (header, value) in [
+        ("retry-after", None),
+        ("retry-after-ms", Some("1500")),
+        ("x-ratelimit-remaining-requests", Some("0")),
+        ("x-ratelimit-reset-requests", Some("6m0s")),
+        ("x-ratelimit-remaining-tokens", Some("0")),
+        ("x-ratelimit-reset-tokens", Some("1s")),
+    ] {
+        assert_eq!(reply.header(header), value, "{header}");
+    }
+    for (model, delay) in [
+        ("limited~retry-info=0.5s", Some("0.5s")),
+        ("limited~retry-after=33", Some("33s")),
+        ("limited~retry-after=none", None),
+        ("limited~retry-info=none", None),
+        ("quota", None),
+    ] {
+        let body = ask(&simulator, Provider::Gemini, model, "hi", false).await.body;
+        assert_eq!(body.contains("RetryInfo"), delay.is_some(), "{model}: {body}");
+        assert!(
+            body.contains(&format!("\"retryDelay\":\"{}\"", delay.unwrap_or_default())) || delay.is_none(),
+            "{body}"
+        );
+    }
+    let plain = ask(&simulator, Provider::OpenAi, "down", "hi", false).await;
+    assert_eq!((plain.header("retry-after"), plain.header("x-ratelimit-remaining-requests")), (None, None));
+}
+
+#[tokio::test]
+async fn answers_come_under_another_type_and_in_another_mode() {
+    let simulator = start().await;
+    for provider in Provider::ALL {
+        for stream in [false, true] {
+            let typed = ask(&simulator, provider, "m~content-type=text/plain", "hi", stream).await;
+            assert_eq!((typed.status, typed.header("content-type")), (200, Some("text/plain")));
+            let other = ask(&simulator, provider, "m~other-mode", "hi", stream).await;
+            let is_stream =
+                other.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+            assert_eq!((other.status, is_stream), (200, !stream), "{provider}");
+            let said = match is_stream {
+                true => other.events().iter().map(|event| text(provider, event)).collect(),
+                false => text(provider, &other.json()),
+            };
+            assert!(said.starts_with(&format!("{provider}/m~other-mode: hi")), "{said}");
+        }
+    }
+    assert!(simulator.requests().iter().all(|request| request.outcome == Outcome::Faulted));
+}
+
+#[tokio::test]
+async fn an_error_event_is_the_error_of_the_status_asked_for() {
+    let simulator = start().await;
+    for provider in Provider::ALL {
+        for stream in [false, true] {
+            let model = "m~error-event=1~event-status=429~retry-after=none";
+            let reply = ask(&simulator, provider, model, "hi there", stream).await;
+            let whole = ask(&simulator, provider, "limited~retry-after=none", "hi", false).await.json();
+            let error = if stream { reply.events().pop().unwrap() } else { reply.json() };
+            assert_eq!((reply.status, error), (200, whole), "{provider}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -71,6 +147,8 @@ async fn streams_break_where_they_are_told_to() {
             ("cut", 3, false, false),
             ("m~cut=1", 1, false, false),
             ("m~cut-headers", 0, false, false),
+            ("m~cut-event=2", 2, false, false),
+            ("m~cut-event=0", 0, false, false),
             ("early-end", 3, true, false),
             ("error-event", 0, true, true),
             ("late-error", 3, true, true),
@@ -109,6 +187,8 @@ async fn whole_answers_break_too() {
     for provider in Provider::ALL {
         let cut = ask(&simulator, provider, "cut", "hi", false).await;
         assert!(cut.status == 200 && !cut.complete && !cut.body.is_empty());
+        let cut = ask(&simulator, provider, "m~cut-event", "hi", false).await;
+        assert!(cut.status == 200 && !cut.complete && cut.header("content-length").is_none());
         let garbage = ask(&simulator, provider, "garbage", "hi", false).await;
         assert!(serde_json::from_str::<serde_json::Value>(&garbage.body).is_err());
         let error = ask(&simulator, provider, "late-error", "hi", false).await;

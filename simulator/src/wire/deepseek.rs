@@ -163,6 +163,7 @@ pub(crate) fn status(status: u16) -> Refusal {
         422 => ("Invalid parameters", "invalid_request_error"),
         429 => ("Rate limit reached", "rate_limit_error"),
         503 => ("Service is too busy. Please try again later.", "service_unavailable_error"),
+        529 => ("Overloaded", "overloaded_error"),
         500..=599 => ("Internal server error", "server_error"),
         _ => ("Invalid request", "invalid_request_error"),
     };

@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Events, Misuse, Refusal, Stamp, text};
 use crate::answer::{Answer, Finish, Prompt, Usage, count_words};
-
-/// Seconds the service asks to wait when `retry-after` is not a number.
-const DEFAULT_RETRY_SECONDS: &str = "7";
+use crate::fault::Waits;
 
 /// The whole answer.
 pub(crate) fn whole(prompt: &Prompt, answer: &Answer, stamp: &Stamp) -> String {
@@ -31,7 +29,7 @@ pub(crate) fn whole(prompt: &Prompt, answer: &Answer, stamp: &Stamp) -> String {
 
 /// The answer as a stream: usage grows from chunk to chunk, the finish reason comes last, there is no sentinel.
 pub(crate) fn events(prompt: &Prompt, answer: &Answer, stamp: &Stamp) -> Events {
-    let error = status(500, &prompt.model, DEFAULT_RETRY_SECONDS).body.to_string();
+    let error = status(500, &prompt.model, &Waits::default()).body.to_string();
     if answer.prompt_blocked {
         return Events { tail: vec![blocked(prompt, answer, stamp)], error, ..Events::default() };
     }
@@ -85,15 +83,16 @@ pub(crate) fn misuse(misuse: &Misuse<'_>) -> Refusal {
 }
 
 /// The error Gemini sends with `status`.
-pub(crate) fn status(status: u16, model: &str, retry_after: &str) -> Refusal {
+pub(crate) fn status(status: u16, model: &str, waits: &Waits) -> Refusal {
     let unknown_model = format!("models/{model} is not found for API version v1beta.");
     let (message, name) = match status {
         401 => ("Request had invalid authentication credentials.", "UNAUTHENTICATED"),
         403 => ("The caller does not have permission.", "PERMISSION_DENIED"),
         404 => (unknown_model.as_str(), "NOT_FOUND"),
-        429 => return exhausted("GenerateRequestsPerMinutePerProjectPerModel", Some(retry_after)),
+        429 => return exhausted("GenerateRequestsPerMinutePerProjectPerModel", waits.retry_info()),
         500 => ("An internal error has occurred.", "INTERNAL"),
         503 => ("The model is overloaded. Please try again later.", "UNAVAILABLE"),
+        529 => ("Overloaded", "UNAVAILABLE"),
         504 => ("The request timed out. Please try again.", "DEADLINE_EXCEEDED"),
         501..=599 => ("The service is currently unavailable.", "UNAVAILABLE"),
         _ => ("Request contains an invalid argument.", "INVALID_ARGUMENT"),
@@ -225,14 +224,12 @@ pub(super) fn invalid(message: &str) -> Refusal {
     refusal(400, message, "INVALID_ARGUMENT", None)
 }
 
-fn exhausted(quota_id: &str, retry_after: Option<&str>) -> Refusal {
+fn exhausted(quota_id: &str, retry_delay: Option<String>) -> Refusal {
     let mut details = vec![json!({
         "@type": "type.googleapis.com/google.rpc.QuotaFailure",
         "violations": [{ "quotaId": quota_id, "quotaValue": "10" }],
     })];
-    if let Some(given) = retry_after {
-        let seconds = if given.parse::<f64>().is_ok() { given } else { DEFAULT_RETRY_SECONDS };
-        let delay = format!("{seconds}s");
+    if let Some(delay) = retry_delay {
         details.push(json!({ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay }));
     }
     let message = "You exceeded your current quota, please check your plan and billing details.";

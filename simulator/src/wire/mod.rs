@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Prompt};
-use crate::fault::Refuse;
+use crate::fault::{Refuse, Waits};
 use crate::provider::Provider;
 
 /// An error response in a provider's own shape.
@@ -112,18 +112,18 @@ pub(crate) fn misuse(provider: Provider, misuse: &Misuse<'_>) -> Refusal {
 }
 
 /// The error a fault asks for; `None` for faults that are no JSON response.
-pub(crate) fn refuse(provider: Provider, refuse: Refuse, model: &str, retry_after: &str) -> Option<Refusal> {
+pub(crate) fn refuse(provider: Provider, refuse: Refuse, model: &str, waits: &Waits) -> Option<Refusal> {
     let refusal = match (refuse, provider) {
         (Refuse::Status(status), Provider::OpenAi) => openai::status(status, model),
         (Refuse::Status(status), Provider::DeepSeek) => deepseek::status(status),
-        (Refuse::Status(status), Provider::Gemini) => gemini::status(status, model, retry_after),
+        (Refuse::Status(status), Provider::Gemini) => gemini::status(status, model, waits),
         (Refuse::UnknownModel, Provider::OpenAi) => openai::status(404, model),
         (Refuse::UnknownModel, Provider::DeepSeek) => deepseek::unknown_model(),
-        (Refuse::UnknownModel, Provider::Gemini) => gemini::status(404, model, retry_after),
+        (Refuse::UnknownModel, Provider::Gemini) => gemini::status(404, model, waits),
         (Refuse::Quota, Provider::OpenAi) => openai::quota(),
         (Refuse::Quota, Provider::DeepSeek) => deepseek::quota(),
         (Refuse::Quota, Provider::Gemini) => gemini::quota(),
-        (Refuse::Html | Refuse::Reset | Refuse::Stall, _) => return None,
+        (Refuse::Html(_) | Refuse::Reset | Refuse::Stall, _) => return None,
     };
     Some(refusal)
 }

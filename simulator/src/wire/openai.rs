@@ -123,6 +123,7 @@ pub(crate) fn status(status: u16, model: &str) -> Refusal {
         404 => (unknown_model.as_str(), "invalid_request_error", Some("model_not_found")),
         429 => ("Rate limit reached for requests.", "requests", Some("rate_limit_exceeded")),
         503 => ("The server is currently overloaded.", "server_error", Some("server_is_overloaded")),
+        529 => ("Overloaded", "overloaded_error", None),
         500..=599 => ("The server had an error while processing your request.", "server_error", None),
         _ => ("The request was rejected.", "invalid_request_error", None),
     };
