@@ -10,5 +10,6 @@ pub mod filter_code;
 pub mod host_port;
 pub mod http;
 pub mod server;
+pub mod shared;
 pub mod store;
 pub mod xds;

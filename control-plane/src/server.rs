@@ -12,7 +12,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
@@ -24,6 +23,7 @@ use tokio::time::timeout;
 use crate::config::{self, ConfigError, ConfigWatch, Env};
 use crate::filter_code::{FilterCode, FilterCodeError};
 use crate::http::{AppState, Parts, TurnCounters, public_router, sync_router};
+use crate::shared::Shared;
 use crate::store::{Store, StoreError};
 use crate::xds::{self, Fleet, XdsState};
 
@@ -116,11 +116,12 @@ impl Server {
         let state = AppState::new(Parts {
             config: watch.loaded.clone(),
             config_status: watch.status.clone(),
+            shared: Shared::open(&store),
             store,
             fleet: Arc::clone(&fleet),
             filter: Arc::clone(&filter),
             turns: TurnCounters::default(),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::default(),
         });
         let (stopping, stop) = watch::channel(false);
         let streams = xds_router(XdsState { config: watch.loaded.clone(), filter, fleet });

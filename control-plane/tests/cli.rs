@@ -66,10 +66,17 @@ fn validate_tells_what_a_configuration_means() {
             "server": {"hostname": "127.0.0.1", "port": 3042, "adminPort": 9901},
             "controlPlane": {"hostname": "127.0.0.1", "port": 0, "xdsPort": 0},
             "providers": {
-                "local": {"hasKey": false, "baseUrl": "http://127.0.0.1:1/v1"},
-                "openai": {"hasKey": false, "baseUrl": "https://api.openai.com/v1"},
+                "local": {
+                    "hasKey": false,
+                    "endpoints": [{"name": "local", "baseUrl": "http://127.0.0.1:1/v1", "hasKey": false}],
+                },
+                "openai": {
+                    "hasKey": false,
+                    "endpoints": [{"name": "openai", "baseUrl": "https://api.openai.com/v1", "hasKey": false}],
+                },
             },
             "models": ["openai:m", "local:n"],
+            "routes": ["default"],
             "storage": "memory",
         })
     );

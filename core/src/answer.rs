@@ -13,16 +13,18 @@ use crate::sse;
 /// # Errors
 /// What the body reports, and answers that hold nothing.
 pub fn read_whole(dialect: &dyn Dialect, body: &[u8]) -> Result<Answer, Failure> {
-    judge(dialect.read_answer(body)?)
+    let answer = dialect.read_answer(body)?;
+    judge(!answer.text.is_empty(), answer.finish)?;
+    Ok(answer)
 }
 
 /// An answer without text is a failure, unless a filter withheld it: that is the provider's answer.
-fn judge(answer: Answer) -> Result<Answer, Failure> {
-    if !answer.text.is_empty() {
-        return Ok(answer);
+fn judge(has_text: bool, finish: Finish) -> Result<(), Failure> {
+    if has_text {
+        return Ok(());
     }
-    match answer.finish {
-        Finish::ContentFilter => Ok(answer),
+    match finish {
+        Finish::ContentFilter => Ok(()),
         Finish::Length => {
             Err(Failure::new(FailureKind::MaxTokens, "used up the token limit before its first word"))
         }
@@ -39,7 +41,7 @@ pub struct StreamReader {
 
 /// What was read of a stream.
 struct SoFar {
-    text: String,
+    text_len: usize,
     limit: usize,
     finish: Option<Finish>,
     usage: Option<Usage>,
@@ -52,12 +54,12 @@ impl From<sse::TooLarge> for Failure {
 }
 
 impl StreamReader {
-    /// A reader that holds at most `limit` bytes of text, and as many of one event.
+    /// A reader of at most `limit` bytes of text, and as many of one event.
     pub fn new(dialect: &'static dyn Dialect, limit: usize) -> Self {
         Self {
             dialect,
             decoder: sse::Decoder::new(limit),
-            so_far: SoFar { text: String::new(), limit, finish: None, usage: None },
+            so_far: SoFar { text_len: 0, limit, finish: None, usage: None },
         }
     }
 
@@ -70,18 +72,33 @@ impl StreamReader {
         decoder.push(piece, |event| so_far.take(*dialect, event, &mut on_text))
     }
 
-    /// Ends the stream and judges what was said.
+    /// What the stream is known to have used so far.
+    pub fn usage(&self) -> Option<Usage> {
+        self.so_far.usage
+    }
+
+    /// Ends the stream and judges what was said: why the model stopped.
     ///
     /// # Errors
     /// As [`read`](Self::read); [`FailureKind::Cut`] where the model never said why it stopped.
-    pub fn finish(&mut self, mut on_text: impl FnMut(&str)) -> Result<Answer, Failure> {
+    pub fn finish(&mut self, mut on_text: impl FnMut(&str)) -> Result<Finish, Failure> {
         let Self { dialect, decoder, so_far } = self;
-        decoder.finish(|event| so_far.take(*dialect, event, &mut on_text))?;
+        let last = decoder.finish(|event| so_far.take(*dialect, event, &mut on_text));
+        last.map_err(|failure| match failure.kind {
+            // What cannot be read at the very end is an event of which the rest is missing.
+            FailureKind::Malformed => broke_off(),
+            _ => failure,
+        })?;
         let Some(finish) = so_far.finish else {
-            return Err(Failure::new(FailureKind::Cut, "broke off its answer"));
+            return Err(broke_off());
         };
-        judge(Answer { text: std::mem::take(&mut so_far.text), finish, usage: so_far.usage })
+        judge(so_far.text_len > 0, finish)?;
+        Ok(finish)
     }
+}
+
+fn broke_off() -> Failure {
+    Failure::new(FailureKind::Cut, "broke off its answer")
 }
 
 impl SoFar {
@@ -98,11 +115,11 @@ impl SoFar {
         self.finish = delta.finish.or(self.finish);
         self.usage = delta.usage.or(self.usage);
         if !delta.text.is_empty() {
-            if self.text.len() + delta.text.len() > self.limit {
+            self.text_len = self.text_len.saturating_add(delta.text.len());
+            if self.text_len > self.limit {
                 let message = format!("sent more than {} bytes", self.limit);
                 return Err(Failure::new(FailureKind::TooLarge, message));
             }
-            self.text.push_str(&delta.text);
             on_text(&delta.text);
         }
         Ok(())

@@ -30,6 +30,8 @@ pub enum ErrorCode {
     ProviderBadRequestError,
     /// The session's history could not be read.
     HistoryGetError,
+    /// The state that gateways share cannot be reached. Only gateways are told.
+    SharedStateUnavailable,
     /// The request body is larger than `limits.maxRequestBytes`.
     RequestTooLarge,
     /// There is nothing at this path.
@@ -51,7 +53,9 @@ impl ErrorCode {
             Self::ProviderResponseError
             | Self::ProviderResponseNoContent
             | Self::ProviderResponseMaxTokensError => 502,
-            Self::ProviderNoModelsAvailableError | Self::HistoryGetError => 503,
+            Self::ProviderNoModelsAvailableError | Self::HistoryGetError | Self::SharedStateUnavailable => {
+                503
+            }
             Self::ProviderRequestTimeoutError | Self::ProviderRequestStreamTimeoutError => 504,
         }
     }

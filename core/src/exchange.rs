@@ -2,24 +2,41 @@
 //!
 //! The gateway context creates it, every attempt context works on it, and Envoy's router moves between them. Envoy
 //! does not tell the filter how an attempt ended that never answered (refused, reset, timed out): the router simply
-//! starts the next one. So each attempt leaves a note when it begins, and the next one settles what became of it
-//! ([`Exchange::begin_attempt`]).
+//! goes on. So each attempt points it at the waiting cluster when it begins, and there the exchange settles what became of
+//! the attempt and chooses what comes next ([`next`]).
+
+mod next;
 
 use std::rc::Rc;
 
+use fastrand::Rng;
 use uuid::Uuid;
 
+use crate::api::Outcome;
 use crate::api::unified::{self, PromptAnswer, PromptRequest};
-use crate::chat::{Answer, Chat};
+use crate::chat::{Answer, Chat, Finish, Usage};
 use crate::config::{Gateway, Model, Provider};
 use crate::dialect::{Call, Dialect, dialect};
 use crate::error::{ErrorCode, GatewayError};
 use crate::failure::{Failure, FailureKind};
-use crate::plan::{Next, Plan};
+use crate::fleet::{Fleet, Permit, Reserved};
+use crate::plan::Plan;
 use crate::sync::{HistoryTurn, Turn};
+
+use self::next::Obstacles;
+pub use self::next::Step;
 
 /// How much earlier than asked a timer of Envoy may fire: its event loop works with the time of its last turn.
 const TIMER_SLACK_MS: u64 = 20;
+
+/// Bytes of text that make a token, on average, where the provider has not counted.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Tokens an answer is expected to take where nothing limits it.
+const EXPECTED_OUTPUT_TOKENS: u64 = 1_000;
+
+/// The names of consumers are made into ids below this one.
+const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x61a3_77f0_5d6c_4d09_9a51_2f0c_3e8b_74d2);
 
 /// The session a turn belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +47,24 @@ pub struct TurnIds {
     pub turn: Uuid,
 }
 
+/// The id of the consumer with this value in its header. What is shared must not tell a key.
+pub fn client_id(header: &[u8]) -> Uuid {
+    Uuid::new_v5(&CLIENT_NAMESPACE, header)
+}
+
+/// Who asks, when, and with what luck.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// The session and the new turn, `None` where sessions are off.
+    pub ids: Option<TurnIds>,
+    /// The consumer, where consumers have limits; see [`client_id`].
+    pub client: Option<Uuid>,
+    /// A random number: order by weight and jitter come from it.
+    pub seed: u64,
+    /// Milliseconds of any clock that does not go back.
+    pub now_ms: u64,
+}
+
 /// One client request.
 #[derive(Debug)]
 pub struct Exchange {
@@ -37,10 +72,23 @@ pub struct Exchange {
     chat: Chat,
     stream: bool,
     ids: Option<TurnIds>,
+    client: Option<Uuid>,
+    client_reserved: Option<Reserved>,
     plan: Plan,
-    /// The provider whose cluster the router is told to use next.
-    routed_to: usize,
+    graceful_degradation: bool,
+    obstacles: Obstacles,
+    /// What the attempt under way was admitted with.
+    permit: Option<Permit>,
+    /// The target of which a same-model retry is reserved.
+    retry_of: Option<String>,
+    rng: Rng,
     attempts: u32,
+    deadline_ms: u64,
+    /// The error that the last failed attempt would give.
+    last: Option<GatewayError>,
+    /// What a stream said so far.
+    text: String,
+    usage: Option<Usage>,
     /// Length of the end event, the last bytes of a complete stream.
     end_event_len: usize,
     phase: Phase,
@@ -48,8 +96,12 @@ pub struct Exchange {
 
 #[derive(Debug)]
 enum Phase {
-    /// Before the first attempt, or between two: then with the error that the last one would give.
-    Ready { last: Option<GatewayError> },
+    /// Before the first attempt, or between two.
+    Choosing,
+    /// In the waiting cluster, or on the way there: until a time, or until the control plane has answered.
+    Waiting { until_ms: Option<u64> },
+    /// On the way to the cluster of the plan's current choice.
+    Admitted,
     /// An attempt is under way and nothing of it has reached the client.
     Trying { started_ms: u64, has_headers: bool },
     /// The first content has left for the client.
@@ -74,55 +126,45 @@ pub struct Attempt {
     pub hop_cluster: Option<String>,
     /// The JSON body.
     pub body: Vec<u8>,
-    /// The cluster to tell the router, in case this attempt ends without a word; `None` where it knows already.
-    pub next_cluster: Option<String>,
-}
-
-/// What follows from a failed attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Let the router try again.
-    TryAgain {
-        /// The cluster to tell the router; `None` where it knows already.
-        cluster: Option<String>,
-        /// Whole seconds to wait before; 0 for none.
-        wait_secs: u32,
-    },
-    /// Answer with this error.
-    GiveUp(GatewayError),
 }
 
 impl Exchange {
-    /// An exchange for `request`. `remembered` are the turns of its session; `ids` name the session and the new
-    /// turn, `None` where sessions are off.
+    /// An exchange for `request`. `remembered` are the turns of its session.
     ///
     /// # Errors
-    /// `OPTION_ERROR` for a model that is not configured.
+    /// `OPTION_ERROR` for a model or route that is not configured.
     pub fn new(
         gateway: Rc<Gateway>,
         request: PromptRequest,
         remembered: Vec<HistoryTurn>,
-        ids: Option<TurnIds>,
+        circumstances: Circumstances,
+        fleet: &Fleet,
     ) -> Result<Self, GatewayError> {
-        let models = request.resolve_models(&gateway)?;
-        let Some(plan) = Plan::new(models, gateway.retry_max) else {
-            return Err(GatewayError::new(
-                ErrorCode::ProviderNoModelsAvailableError,
-                "there is no model to try",
-            ));
-        };
-        let stream = request.stream;
-        let routed_to = gateway.models.get(plan.current()).map(|model| model.provider).unwrap_or_default();
+        let Circumstances { ids, client, seed, now_ms } = circumstances;
+        let selection = request.select(&gateway)?;
+        let mut rng = Rng::with_seed(seed);
+        let plan = Plan::new(&gateway, &selection.models, selection.strategy, fleet, &mut rng);
+        let deadline_ms = now_ms.saturating_add(gateway.total_timeout_ms);
         Ok(Self {
+            stream: request.stream,
+            graceful_degradation: selection.graceful_degradation,
             chat: request.into_chat(remembered),
             gateway,
-            stream,
             ids,
+            client,
+            client_reserved: None,
             plan,
-            routed_to,
+            obstacles: Obstacles::default(),
+            permit: None,
+            retry_of: None,
+            rng,
             attempts: 0,
+            deadline_ms,
+            last: None,
+            text: String::new(),
+            usage: None,
             end_event_len: 0,
-            phase: Phase::Ready { last: None },
+            phase: Phase::Choosing,
         })
     }
 
@@ -151,56 +193,50 @@ impl Exchange {
         self.model().map(|model| model.id.as_str()).unwrap_or_default()
     }
 
-    /// The cluster of the first attempt.
-    pub fn first_cluster(&self) -> &str {
-        self.cluster_of(self.routed_to)
-    }
-
     fn model(&self) -> Option<&Model> {
-        self.gateway.models.get(self.plan.current())
+        self.gateway.models.get(self.plan.current()?.model)
     }
 
-    fn cluster_of(&self, provider: usize) -> &str {
-        let provider = self.gateway.providers.get(provider);
-        provider.map(|provider| self.cluster_name(provider)).unwrap_or_default()
+    /// The cluster to go to now.
+    pub fn cluster(&self) -> &str {
+        let admitted = matches!(self.phase, Phase::Admitted).then(|| self.admitted_cluster()).flatten();
+        admitted.unwrap_or(&self.gateway.waiting_cluster)
     }
 
-    fn cluster_name<'a>(&self, provider: &'a Provider) -> &'a str {
-        if self.stream { &provider.stream_cluster } else { &provider.cluster }
+    fn admitted_cluster(&self) -> Option<&str> {
+        let choice = self.plan.current()?;
+        let endpoint = self.provider()?.endpoints.get(choice.endpoint)?;
+        Some(if self.stream { &endpoint.stream_cluster } else { &endpoint.cluster })
     }
 
-    /// The cluster of the model at `position`, where the router is not already told to use it.
-    fn route_to(&mut self, position: usize) -> Option<String> {
-        let provider = self.gateway.models.get(position)?.provider;
-        if provider == self.routed_to {
-            return None;
-        }
-        self.routed_to = provider;
-        Some(self.cluster_of(provider).to_owned())
+    fn provider(&self) -> Option<&Provider> {
+        self.gateway.provider(self.model()?)
     }
 
-    /// Begins the next attempt, in `cluster`, at `now_ms` of any clock that does not go back.
+    /// When the exchange must have its answer, or the first content of it; `None` once it has, or has failed.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let is_settled = matches!(self.phase, Phase::Committed | Phase::Answered(_) | Phase::Failed(_));
+        (!is_settled).then_some(self.deadline_ms)
+    }
+
+    /// Begins the attempt that was chosen, in `cluster`.
     ///
     /// # Errors
-    /// The error to answer with where nothing is left to try.
+    /// The error to answer with where this is not the cluster to be in.
     pub fn begin_attempt(&mut self, cluster: &str, now_ms: u64) -> Result<Attempt, GatewayError> {
-        self.settle(now_ms);
         if let Phase::Failed(error) = &self.phase {
             return Err(error.clone());
         }
         let gateway = Rc::clone(&self.gateway);
-        let planned = gateway.models.get(self.plan.current());
-        let Some((model, provider)) = planned.and_then(|model| Some((model, gateway.provider(model)?)))
-        else {
-            return Err(GatewayError::new(
-                ErrorCode::ProviderNoModelsAvailableError,
-                "the plan names no model",
-            ));
-        };
-        if self.cluster_name(provider) != cluster {
-            let message = format!("{} was routed to a cluster that is not its own", model.id);
+        let planned = self.plan.current().and_then(|choice| {
+            let model = gateway.models.get(choice.model)?;
+            let provider = gateway.provider(model)?;
+            Some((model, provider, provider.endpoints.get(choice.endpoint)?))
+        });
+        let Some((model, provider, endpoint)) = planned.filter(|_| self.cluster() == cluster) else {
+            let message = format!("the request came to {cluster}, which is not where it was sent");
             return Err(GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, message));
-        }
+        };
         let dialect = dialect(provider.dialect);
         let call = Call {
             model: &model.name,
@@ -212,49 +248,18 @@ impl Exchange {
             ),
             stream: self.stream,
         };
-        let path = dialect.path(&provider.base_url.path, &call);
+        let path = dialect.path(&endpoint.base_url.path, &call);
         let body = dialect.request_body(&call);
         self.attempts += 1;
         self.phase = Phase::Trying { started_ms: now_ms, has_headers: false };
-        let next_cluster = self.plan.following().and_then(|position| self.route_to(position));
         Ok(Attempt {
             dialect,
-            scheme: if provider.base_url.tls { "https" } else { "http" },
-            authority: provider.base_url.authority(),
+            scheme: if endpoint.base_url.tls { "https" } else { "http" },
+            authority: endpoint.base_url.authority(),
             path,
-            hop_cluster: self.stream.then(|| provider.hop_cluster.clone()),
+            hop_cluster: self.stream.then(|| endpoint.hop_cluster.clone()),
             body,
-            next_cluster,
         })
-    }
-
-    /// Settles an attempt of which nothing more will be heard.
-    ///
-    /// Where another model follows, the router is already there: the attempt told it so. On the last model the
-    /// router comes back to the same cluster, which is right only for a retry.
-    fn settle(&mut self, now_ms: u64) {
-        let Phase::Trying { started_ms, has_headers } = self.phase else { return };
-        let lasted_ms = now_ms.saturating_sub(started_ms);
-        let failure = if lasted_ms + TIMER_SLACK_MS >= self.gateway.request_timeout_ms {
-            let message = format!("did not answer within {} ms", self.gateway.request_timeout_ms);
-            Failure::new(FailureKind::Timeout, message)
-        } else if has_headers {
-            Failure::new(FailureKind::Cut, "broke off its answer")
-        } else {
-            Failure::new(FailureKind::Unreachable, "could not be reached")
-        };
-        let retries = failure.retries_same_model();
-        let error = failure.into_error(self.model_id());
-        let next =
-            if self.plan.following().is_some() { self.plan.skip() } else { self.plan.advance(retries) };
-        self.move_on(next, error);
-    }
-
-    fn move_on(&mut self, next: Next, error: GatewayError) {
-        self.phase = match next {
-            Next::SameModel | Next::NextModel => Phase::Ready { last: Some(error) },
-            Next::GiveUp => Phase::Failed(error),
-        };
     }
 
     /// Notes that the attempt has response headers.
@@ -264,67 +269,48 @@ impl Exchange {
         }
     }
 
-    /// Decides what follows from `failure` of the attempt under way. Not for after [`commit`](Self::commit).
-    pub fn fail(&mut self, failure: Failure) -> Verdict {
-        let (is_final, retries) = (failure.is_final(), failure.retries_same_model());
-        let error = failure.into_error(self.model_id());
-        let next = if is_final { Next::GiveUp } else { self.plan.advance(retries) };
-        self.move_on(next, error.clone());
-        if next == Next::GiveUp {
-            return Verdict::GiveUp(error);
-        }
-        let wait_secs = if next == Next::SameModel { self.retry_wait_secs() } else { 0 };
-        Verdict::TryAgain { cluster: self.route_to(self.plan.current()), wait_secs }
+    /// Takes what a stream said.
+    pub fn add_text(&mut self, text: &str) {
+        self.text.push_str(text);
     }
 
-    fn retry_wait_secs(&self) -> u32 {
-        u32::try_from(self.gateway.retry_interval_ms.div_ceil(1_000)).unwrap_or(u32::MAX)
+    /// Takes what a stream is known to have used so far.
+    pub fn note_usage(&mut self, usage: Option<Usage>) {
+        self.usage = usage.or(self.usage);
     }
 
     /// Notes that the first content leaves for the client: from here on there is no other model.
-    pub fn commit(&mut self) {
+    pub fn commit(&mut self, fleet: &mut Fleet, now_ms: u64) {
         self.phase = Phase::Committed;
+        self.note_success(fleet, now_ms);
     }
 
     /// The failure of a stream that ended `idle_ms` after its last piece without having said all: the hop lets both a
     /// broken connection and a pause that was too long look like an end.
     pub fn why_cut(&self, idle_ms: u64) -> Failure {
-        if idle_ms + TIMER_SLACK_MS >= self.gateway.request_timeout_ms {
-            let message = format!("paused for more than {} ms", self.gateway.request_timeout_ms);
-            return Failure::new(FailureKind::Stalled, message);
+        if idle_ms + TIMER_SLACK_MS < self.gateway.request_timeout_ms {
+            return Failure::new(FailureKind::Cut, "broke off its answer");
         }
-        Failure::new(FailureKind::Cut, "broke off its answer")
-    }
-
-    /// Ends a committed exchange with `failure`; returns the error for the client.
-    pub fn fail_committed(&mut self, failure: Failure) -> GatewayError {
-        let error = failure.into_error(self.model_id());
-        self.move_on(Next::GiveUp, error.clone());
-        error
-    }
-
-    /// Ends the exchange with its answer.
-    pub fn complete(&mut self, answer: Answer) {
-        self.phase = Phase::Answered(answer);
-    }
-
-    /// The error for a response that none of the attempts wrote, such as a local reply of Envoy; `None` where the
-    /// response is an attempt's.
-    pub fn error_of_foreign_response(&mut self, now_ms: impl FnOnce() -> u64) -> Option<GatewayError> {
-        if matches!(self.phase, Phase::Committed | Phase::Answered(_)) {
-            return None;
-        }
-        self.settle(now_ms());
-        let error = match &self.phase {
-            Phase::Failed(error) => error.clone(),
-            Phase::Ready { last: Some(error) } => error.clone(),
-            _ => {
-                let message = "no model could be tried; the gateway has no capacity or no route for it";
-                GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, message)
+        let timeout_ms = self.gateway.request_timeout_ms;
+        match self.phase {
+            Phase::Committed => {
+                Failure::new(FailureKind::Stalled, format!("paused for more than {timeout_ms} ms"))
             }
-        };
-        self.phase = Phase::Failed(error.clone());
-        Some(error)
+            _ => Failure::new(FailureKind::Timeout, format!("did not answer within {timeout_ms} ms")),
+        }
+    }
+
+    /// Ends the exchange with a whole answer.
+    pub fn complete(&mut self, answer: Answer, fleet: &mut Fleet, now_ms: u64) {
+        self.note_usage(answer.usage);
+        self.phase = Phase::Answered(answer);
+        self.settle_well(fleet, now_ms);
+    }
+
+    /// Ends the exchange with what its stream said.
+    pub fn complete_stream(&mut self, finish: Finish, fleet: &mut Fleet, now_ms: u64) {
+        let text = std::mem::take(&mut self.text);
+        self.complete(Answer { text, finish, usage: self.usage }, fleet, now_ms);
     }
 
     /// Appends the end event to a complete stream.
@@ -357,19 +343,54 @@ impl Exchange {
         })
     }
 
-    /// The turn to store, once the answer is complete and where sessions are on. `at_ms` counts from 1970.
+    /// The turn to store, where sessions are on: of a complete answer, or of one that its client did not wait for. `at_ms`
+    /// counts from 1970.
     pub fn turn(&self, at_ms: u64) -> Option<Turn> {
-        let (Phase::Answered(answer), Some(ids)) = (&self.phase, self.ids) else { return None };
+        let ids = self.ids?;
+        let (response, result) = match &self.phase {
+            Phase::Answered(answer) => (&answer.text, answer.finish.outcome()),
+            Phase::Committed => (&self.text, Outcome::IncompleteInterrupted),
+            _ => return None,
+        };
         Some(Turn {
             session_id: ids.session,
             turn_id: ids.turn,
             prompt: self.chat.messages.last().map(|message| message.text.clone()).unwrap_or_default(),
-            response: answer.text.clone(),
-            result: answer.finish.outcome(),
+            response: response.clone(),
+            result,
             model: self.model_id().to_owned(),
             at_ms,
         })
     }
+
+    /// Whether the first content left for the client and the end did not.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.phase, Phase::Committed)
+    }
+
+    /// Tokens used, as the provider counted them, or about so many.
+    fn used_tokens(&self) -> u64 {
+        match self.usage {
+            Some(usage) => usage.input.saturating_add(usage.output),
+            None => {
+                let said = match &self.phase {
+                    Phase::Answered(answer) => answer.text.len(),
+                    _ => self.text.len(),
+                };
+                self.input_tokens().saturating_add(tokens_of(said))
+            }
+        }
+    }
+
+    /// About so many tokens are read.
+    fn input_tokens(&self) -> u64 {
+        let system = self.chat.system.as_ref().map_or(0, String::len);
+        tokens_of(system + self.chat.messages.iter().map(|message| message.text.len()).sum::<usize>())
+    }
+}
+
+fn tokens_of(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
 /// The model's own limit caps what the request asks for; the global default stands in where neither speaks.

@@ -1,6 +1,11 @@
 //! How one attempt failed, and what follows from it.
 
+mod stated_wait;
+
 use crate::error::{ErrorCode, GatewayError};
+use crate::health::{Fault, Reason};
+
+pub use stated_wait::{parse_wait, stated_wait_ms};
 
 /// The kinds of failure that lead to different decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +49,14 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What happened, in one clause; for [`FailureKind::Rejected`] the provider's own words.
     pub message: String,
-    /// The provider's stated wait, in seconds.
-    pub retry_after_secs: Option<u32>,
+    /// The provider's stated wait, in milliseconds.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Failure {
     /// A failure without a stated wait.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after_secs: None }
+        Self { kind, message: message.into(), retry_after_ms: None }
     }
 
     /// Whether the same model may well succeed a moment later.
@@ -62,6 +67,36 @@ impl Failure {
     /// Whether the failure is the client's to mend, so that no other model is tried.
     pub const fn is_final(&self) -> bool {
         matches!(self.kind, FailureKind::Rejected)
+    }
+
+    /// Whether the other endpoints of the model would fail the same way.
+    pub const fn is_of_model(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::Unsupported | FailureKind::Empty | FailureKind::MaxTokens | FailureKind::TooLarge
+        )
+    }
+
+    /// How it counts against the model; `None` where it says more about the prompt than about the model.
+    pub fn fault(&self) -> Option<Fault> {
+        let reason = match self.kind {
+            FailureKind::Rejected
+            | FailureKind::Unsupported
+            | FailureKind::TooLarge
+            | FailureKind::Empty
+            | FailureKind::MaxTokens => return None,
+            FailureKind::Credential => Reason::Credential,
+            FailureKind::RateLimited => Reason::RateLimit,
+            FailureKind::QuotaExceeded => Reason::ProviderExceededError,
+            FailureKind::ServerError => Reason::Retry,
+            FailureKind::Timeout | FailureKind::Stalled => Reason::Timeout,
+            FailureKind::ModelMissing
+            | FailureKind::Unreachable
+            | FailureKind::Cut
+            | FailureKind::Malformed => Reason::ProviderCommunicationError,
+        };
+        // No wait at all is no statement: a model must not be tried again and again without a rest.
+        Some(Fault { reason, stated_rest_ms: self.retry_after_ms.filter(|wait_ms| *wait_ms > 0) })
     }
 
     /// What the client is told where nothing else can be tried. `model` is `provider:name`.
@@ -88,39 +123,19 @@ impl Failure {
         GatewayError {
             code,
             message: format!("{model} {}", self.message),
-            retry_after_secs: self.retry_after_secs,
+            retry_after_secs: self.retry_after_ms.map(whole_secs),
         }
     }
 }
 
-/// The seconds a `retry-after` header asks for; dates and nonsense count as none.
-pub fn parse_retry_after(value: &[u8]) -> Option<u32> {
-    let seconds: f64 = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
-    // Rounded up, and never 0: a client told to wait 0 s comes straight back.
-    (seconds.is_finite() && (0.0..=f64::from(u32::MAX)).contains(&seconds))
-        .then(|| (seconds.ceil() as u32).max(1))
+/// A wait as `retry-after` has it: rounded up, and never 0, or a client would come straight back.
+pub fn whole_secs(wait_ms: u64) -> u32 {
+    u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_retry_after() {
-        for (value, expected) in [
-            ("7", Some(7)),
-            (" 0.2 ", Some(1)),
-            ("0", Some(1)),
-            ("38.922", Some(39)),
-            ("-1", None),
-            ("soon", None),
-            ("NaN", None),
-            ("inf", None),
-            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
-        ] {
-            assert_eq!(parse_retry_after(value.as_bytes()), expected, "{value}");
-        }
-    }
 
     #[test]
     fn only_a_rejection_passes_on_the_providers_words_alone() {

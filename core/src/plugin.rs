@@ -19,9 +19,6 @@ pub const OWN_HEADERS: &str = "x-ai-warp-";
 /// Response header by which an attempt asks the router to retry. Removed from what clients send and get.
 pub const RETRY_HEADER: &str = "x-ai-warp-retry";
 
-/// Response header with the whole seconds the router waits before that retry.
-pub const RETRY_WAIT_HEADER: &str = "x-ai-warp-retry-wait";
-
 /// Response header for operators: `provider:model` that answered.
 pub const MODEL_HEADER: &str = "x-ai-warp-model";
 
@@ -37,6 +34,10 @@ pub const HOP_HEADER: &str = "x-ai-warp-hop";
 /// Response header by which the hop says that it is the hop that answers, because the provider did not.
 pub const HOP_FAILED_HEADER: &str = "x-ai-warp-hop-failed";
 
+/// Path at which the hop itself answers an attempt that only waited, with [`RETRY_HEADER`]: the router then goes on to the
+/// next cluster. Only without [`HOP_HEADER`], since a provider may have the same path.
+pub const WAITING_PATH: &str = "/waiting";
+
 /// The cluster of the control plane's xDS, in every bootstrap.
 pub const CONTROL_PLANE_CLUSTER: &str = "ai-warp-control-plane";
 
@@ -47,6 +48,7 @@ pub const SYNC_CLUSTER: &str = "ai-warp-sync";
 /// The configuration of one plugin, as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "one is made for each configuration, and taken apart at once")]
 pub enum PluginConfig {
     /// The filter of the listener. Changes with every configuration.
     Gateway(Gateway),

@@ -1,4 +1,5 @@
-//! What filter and control plane say to each other: turns to store, and the history of a session.
+//! What filter and control plane say to each other: turns to store, the history of a session, and the state of models
+//! and quotas that the whole fleet shares.
 //!
 //! JSON over HTTP on the control plane's xDS port. The paths are versioned so that a filter and a control plane
 //! of neighbouring releases can be told apart.
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::api::Outcome;
+use crate::health::{Fault, ProbeResult, Reason};
 
 /// `POST` a [`TurnBatch`] here; the answer is a [`TurnBatchReply`].
 pub const TURNS_PATH: &str = "/sync/v1/turns";
@@ -88,4 +90,185 @@ pub struct HistoryTurn {
     pub prompt: String,
     /// What the model answered.
     pub response: String,
+}
+
+/// `POST` a [`FleetSync`] here; the answer is a [`FleetReply`], or 503 where the shared state cannot be reached: then
+/// nothing of it was done, or at least nothing is known of it.
+pub const FLEET_PATH: &str = "/sync/v1/fleet";
+
+/// `GET` this plus a version, as in [`FleetNews::version`] (or `-` for none), for what has changed since: answered when
+/// there is news, at the latest after [`NEWS_WAIT_MS`].
+pub const NEWS_PATH: &str = "/sync/v1/news/";
+
+/// Longest wait for news before an answer without any, in milliseconds.
+pub const NEWS_WAIT_MS: u64 = 20_000;
+
+/// Most reports, probes and quotas, each, in one [`FleetSync`].
+pub const MAX_FLEET_ITEMS: usize = 1_024;
+
+/// What one worker saw, and what it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FleetSync {
+    /// What became of requests to models.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<Report>,
+    /// Probes it would make.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeAsk>,
+    /// Quotas it needs a share of, or returns one of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<QuotaAsk>,
+    /// Whether it has had no news yet, and is to be told of every target that is not ready.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_new: bool,
+}
+
+/// What became of a request to a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Which target, see [`Model::targets`](crate::config::Model::targets).
+    pub target: String,
+    /// Milliseconds since then, when the message was sent.
+    pub age_ms: u64,
+    /// Its own id, at random; the same report sent twice counts once. Of a probe: the id it was asked for with.
+    pub id: u64,
+    /// What happened.
+    pub what: Observed,
+}
+
+/// What happened to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Observed {
+    /// An ordinary request failed.
+    Failed(Fault),
+    /// A probe ended.
+    Probed(ProbeResult),
+    /// It is not ready, as everybody knew before the shared state was lost.
+    Recalled {
+        /// Why.
+        reason: Reason,
+        /// How long it still rests, in milliseconds; 0 where a probe is due.
+        rest_ms: u64,
+    },
+}
+
+/// A worker would make the probe of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeAsk {
+    /// Which target.
+    pub target: String,
+    /// The probe's id, at random.
+    pub id: u64,
+    /// How long the probe may take, in milliseconds; then somebody else may try.
+    pub life_ms: u64,
+}
+
+/// A worker needs, or returns, a share of a quota.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaAsk {
+    /// Which quota, see [`QuotaKey`].
+    pub quota: QuotaKey,
+    /// How much is needed at once.
+    pub need: u64,
+    /// How much would be welcome; at least `need`.
+    pub want: u64,
+    /// How much of what was granted for `window` is returned.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub returned: u64,
+    /// The window that `returned` was granted for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub window: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The name of a quota.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum QuotaKey {
+    /// Requests of a model, by `provider:name`.
+    ModelRate(String),
+    /// Tokens of a model, by `provider:name`.
+    ModelTokens(String),
+    /// Requests of a consumer, by an id made of what it is called.
+    ClientRate(Uuid),
+    /// Tokens of a consumer.
+    ClientTokens(Uuid),
+}
+
+/// The answer to a [`FleetSync`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FleetReply {
+    /// The state of every target that the message was about, after it; for a new worker also of all others that are not
+    /// ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetNews>,
+    /// The ids of the probes that were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<u64>,
+    /// One for each quota asked for, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<QuotaGrant>,
+    /// As [`FleetNews::memory`]; empty where it is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub memory: String,
+}
+
+/// A share of a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaGrant {
+    /// How much more may be spent. Less than needed where the window's budget is used up.
+    pub granted: u64,
+    /// The window it is for.
+    pub window: u64,
+    /// Time until the window's end when it was granted, in milliseconds; nothing may be spent after it.
+    pub remaining_ms: u64,
+}
+
+/// What has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FleetNews {
+    /// To ask with the next time.
+    pub version: String,
+    /// Identifies the store's memory: where it differs from the last one, the shared state was lost, and whoever knows
+    /// of a failure tells it again.
+    pub memory: String,
+    /// Every target that is not ready. Those not listed are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetNews>,
+    /// Quotas of which somebody could not get what was needed, in the window under way: whoever has a share that is not
+    /// being used returns it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contended: Vec<QuotaKey>,
+}
+
+/// The state of one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetNews {
+    /// Which one.
+    pub target: String,
+    /// Why it is not ready; `None` where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TargetError>,
+}
+
+/// Why and for how long a target is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetError {
+    /// Why.
+    pub reason: Reason,
+    /// Time until a probe may be asked for, in milliseconds; while one is under way, until its life is over.
+    pub retry_in_ms: u64,
 }

@@ -1,7 +1,8 @@
 //! The attempt context: one try of one model, as an upstream filter of the model's provider.
 //!
 //! Writes the provider's request from the exchange, reads the answer, and holds it until it is one. Whatever fails
-//! before that is turned into a retriable response, after the router was told which cluster comes next.
+//! before that is turned into a retriable response, after the router was told which cluster comes next. In the waiting
+//! cluster it holds the request instead ([`waiting`]).
 
 mod stream;
 
@@ -10,17 +11,18 @@ use std::rc::Rc;
 use ai_warp_core::answer;
 use ai_warp_core::dialect::Dialect;
 use ai_warp_core::error::{ErrorCode, GatewayError};
-use ai_warp_core::exchange::{Exchange, Verdict};
-use ai_warp_core::failure::{Failure, FailureKind, parse_retry_after};
+use ai_warp_core::exchange::{Attempt, Exchange, Step};
+use ai_warp_core::failure::{Failure, FailureKind, stated_wait_ms};
 use ai_warp_core::plugin::{
     ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, HOP_FAILED_HEADER, HOP_HEADER, MODEL_HEADER,
-    RETRY_HEADER, RETRY_WAIT_HEADER,
+    RETRY_HEADER, WAITING_PATH,
 };
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::exchanges::{self, SharedExchange};
 use crate::host::{self, Body};
+use crate::{fleet, waiting};
 
 use self::stream::{Progress, Stream};
 
@@ -34,8 +36,8 @@ const EVENT_STREAM: &[u8] = b"text/event-stream";
 const USER_AGENT: &str = concat!("ai-warp/", env!("CARGO_PKG_VERSION"));
 
 /// One try of one model.
-#[derive(Default)]
 pub(crate) struct AttemptContext {
+    context_id: u32,
     state: State,
 }
 
@@ -44,10 +46,12 @@ enum State {
     /// Nothing is left to do: what comes goes through as it is.
     #[default]
     Done,
+    /// In the waiting cluster: the request is held, or on its way to be answered with "try again".
+    Waiting { is_held: bool },
     /// The request is under way.
     Sending { attempt: Sending, body: Vec<u8> },
     /// An error status; the body says more.
-    ReadingFailure { attempt: Sending, status: u16, retry_after_secs: Option<u32> },
+    ReadingFailure { attempt: Sending, status: u16, retry_after_ms: Option<u64> },
     /// Status 200, and the answer comes in one piece. Where a stream was asked for, that is an error under status 200, or
     /// a provider that does not stream.
     ReadingWhole(Sending),
@@ -62,8 +66,12 @@ struct Sending {
 }
 
 impl AttemptContext {
-    /// Writes the provider's request in place of the client's.
-    fn begin(&mut self) -> Result<(), GatewayError> {
+    pub(crate) fn new(context_id: u32) -> Self {
+        Self { context_id, state: State::Done }
+    }
+
+    /// Begins in whatever cluster this is.
+    fn begin(&mut self) -> Result<Action, GatewayError> {
         let exchange = host::property(&[EXCHANGE_PROPERTY]).and_then(|key| exchanges::find(&key));
         let Some(exchange) = exchange else {
             let message = "the gateway was replaced while the request was under way";
@@ -71,10 +79,46 @@ impl AttemptContext {
         };
         let cluster = host::property(&["xds", "cluster_name"]).unwrap_or_default();
         let cluster = String::from_utf8_lossy(&cluster);
-        let attempt = exchange.borrow_mut().begin_attempt(&cluster, host::now_ms())?;
-        if let Some(next) = &attempt.next_cluster {
-            host::set_filter_state(CLUSTER_PROPERTY, next);
+        let gateway = Rc::clone(exchange.borrow().gateway());
+        if gateway.waiting_cluster == cluster {
+            return self.wait(exchange);
         }
+        let attempt = exchange.borrow_mut().begin_attempt(&cluster, host::now_ms())?;
+        // Should this attempt end without a word.
+        host::set_filter_state(CLUSTER_PROPERTY, &gateway.waiting_cluster);
+        self.send(exchange, attempt);
+        Ok(Action::Continue)
+    }
+
+    /// Holds the request until it is clear where it goes next.
+    fn wait(&mut self, exchange: SharedExchange) -> Result<Action, GatewayError> {
+        let step = fleet::with(|fleet| exchange.borrow_mut().arrive(fleet, host::now_ms()));
+        if let Step::GiveUp(error) = step {
+            return Err(error);
+        }
+        host::write_request_headers(vec![
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":authority", "ai-warp"),
+            (":path", WAITING_PATH),
+            ("content-length", "0"),
+        ]);
+        let is_held = match step {
+            Step::Wait { until_ms } => {
+                waiting::hold(self.context_id, exchange, until_ms);
+                true
+            }
+            Step::Go | Step::GiveUp(_) => {
+                host::set_filter_state(CLUSTER_PROPERTY, exchange.borrow().cluster());
+                false
+            }
+        };
+        self.state = State::Waiting { is_held };
+        Ok(if is_held { Action::Pause } else { Action::Continue })
+    }
+
+    /// Writes the provider's request in place of the client's.
+    fn send(&mut self, exchange: SharedExchange, attempt: Attempt) {
         let accept = if exchange.borrow().is_stream() { "text/event-stream" } else { "application/json" };
         let length = attempt.body.len().to_string();
         // The whole map: what an earlier attempt or the client left in it must not reach this provider.
@@ -95,38 +139,34 @@ impl AttemptContext {
         host::write_request_headers(headers);
         let sending = Sending { exchange, dialect: attempt.dialect };
         self.state = State::Sending { attempt: sending, body: attempt.body };
-        Ok(())
     }
 
     /// Decides what follows from `failure`, and makes the response one that the router retries or that the gateway
     /// context replaces by the typed error. Only while the response headers are held.
     fn fail(&mut self, exchange: &SharedExchange, failure: Failure) -> Action {
         self.state = State::Done;
-        if let Verdict::TryAgain { cluster, wait_secs } = exchange.borrow_mut().fail(failure) {
-            if let Some(cluster) = cluster {
-                host::set_filter_state(CLUSTER_PROPERTY, &cluster);
-            }
-            let wait = wait_secs.to_string();
-            let mut headers = vec![(":status", "503"), (RETRY_HEADER, "1")];
-            if wait_secs > 0 {
-                headers.push((RETRY_WAIT_HEADER, &wait));
-            }
-            host::write_response_headers(headers);
-        } else {
+        let step = fleet::with(|fleet| exchange.borrow_mut().fail(failure, fleet, host::now_ms()));
+        match step {
             // Nothing of what the provider sent may ask for another try.
-            host::write_response_headers(vec![(":status", "502")]);
+            Step::GiveUp(_) => host::write_response_headers(vec![(":status", "502")]),
+            Step::Go | Step::Wait { .. } => {
+                if step == Step::Go {
+                    host::set_filter_state(CLUSTER_PROPERTY, exchange.borrow().cluster());
+                }
+                host::write_response_headers(vec![(":status", "503"), (RETRY_HEADER, "1")]);
+            }
         }
         Action::Continue
     }
 
     fn read_failure(&mut self, size: usize) -> Action {
-        let State::ReadingFailure { attempt, status, retry_after_secs } = std::mem::take(&mut self.state)
+        let State::ReadingFailure { attempt, status, retry_after_ms } = std::mem::take(&mut self.state)
         else {
             return Action::Continue;
         };
         let body = Body::Response.read(size.min(MAX_ERROR_BYTES));
         let mut failure = attempt.dialect.read_failure(status, &body);
-        failure.retry_after_secs = retry_after_secs.or(failure.retry_after_secs);
+        failure.retry_after_ms = retry_after_ms.or(failure.retry_after_ms);
         self.fail(&attempt.exchange, failure)
     }
 
@@ -141,7 +181,7 @@ impl AttemptContext {
             Err(failure) => return self.fail(&attempt.exchange, failure),
         };
         let mut exchange = attempt.exchange.borrow_mut();
-        exchange.complete(answer);
+        fleet::with(|fleet| exchange.complete(answer, fleet, host::now_ms()));
         if let Some(answer) = exchange.prompt_answer(None) {
             let body = answer.body();
             write_head(&exchange, "application/json", Some(body.len()));
@@ -153,7 +193,7 @@ impl AttemptContext {
     /// Takes what has come of the answer.
     fn read(&mut self, size: usize, end_of_stream: bool) -> Action {
         match &mut self.state {
-            State::Done | State::Sending { .. } => Action::Continue,
+            State::Done | State::Waiting { .. } | State::Sending { .. } => Action::Continue,
             State::ReadingFailure { .. } if end_of_stream || size >= MAX_ERROR_BYTES => {
                 self.read_failure(size)
             }
@@ -202,24 +242,36 @@ fn write_head(exchange: &Exchange, content_type: &str, length: Option<usize>) {
 
 impl Context for AttemptContext {}
 
+impl Drop for AttemptContext {
+    fn drop(&mut self) {
+        if matches!(self.state, State::Waiting { is_held: true }) {
+            waiting::forget(self.context_id);
+        }
+    }
+}
+
 impl HttpContext for AttemptContext {
     fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
-        if let Err(error) = self.begin() {
+        self.begin().unwrap_or_else(|error| {
             // Bypasses retries. The gateway context knows the same error and writes it.
-            host::respond(error.code.status(), vec![("content-type", "application/json")], &error.body());
-            return Action::Pause;
-        }
-        Action::Continue
+            host::respond_with(&error);
+            Action::Pause
+        })
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        if !end_of_stream {
-            return Action::Pause;
+        match &mut self.state {
+            State::Waiting { is_held } => {
+                Body::Request.replace(size, b"");
+                if *is_held { Action::Pause } else { Action::Continue }
+            }
+            _ if !end_of_stream => Action::Pause,
+            State::Sending { body, .. } => {
+                Body::Request.replace(size, &std::mem::take(body));
+                Action::Continue
+            }
+            _ => Action::Continue,
         }
-        if let State::Sending { body, .. } = &mut self.state {
-            Body::Request.replace(size, &std::mem::take(body));
-        }
-        Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
@@ -239,9 +291,8 @@ impl HttpContext for AttemptContext {
             let failure = Failure::new(FailureKind::Unreachable, "could not be reached");
             return self.fail(&attempt.exchange, failure);
         } else if status != 200 {
-            let retry_after_secs =
-                host::response_header("retry-after").and_then(|value| parse_retry_after(&value));
-            State::ReadingFailure { attempt, status, retry_after_secs }
+            let retry_after_ms = stated_wait_ms(status, host::unix_ms(), host::response_header);
+            State::ReadingFailure { attempt, status, retry_after_ms }
         } else if is_stream && is_event_stream() {
             State::Streaming(Stream::new(attempt.exchange, attempt.dialect))
         } else {
@@ -261,7 +312,9 @@ impl HttpContext for AttemptContext {
                 let size = Body::Response.read(usize::MAX).len();
                 self.read(size, true)
             }
-            State::Done | State::Sending { .. } | State::Streaming(_) => Action::Continue,
+            State::Done | State::Waiting { .. } | State::Sending { .. } | State::Streaming(_) => {
+                Action::Continue
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ai_warp_core::api::unified::{self, PromptRequest};
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
-use ai_warp_core::exchange::{Exchange, TurnIds};
+use ai_warp_core::exchange::{Circumstances, Exchange, Step, TurnIds, client_id};
 use ai_warp_core::plugin::{
     ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, STORED_HEADER, SYNC_CLUSTER,
 };
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::exchanges::{Registration, SharedExchange};
 use crate::host::{self, Body};
-use crate::sync;
+use crate::{fleet, turns};
 
 /// Longest wait for the history of a session.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -86,7 +86,7 @@ impl GatewayContext {
             return Err(GatewayError::new(ErrorCode::OptionError, "sessionId: sessions are switched off"));
         }
         // Refused before anything is asked of the store.
-        request.resolve_models(&self.gateway)?;
+        request.select(&self.gateway)?;
         let path = format!("{SESSIONS_PATH}{session}");
         let headers = vec![(":method", "GET"), (":path", path.as_str()), (":authority", SYNC_CLUSTER)];
         if host::http_call(SYNC_CLUSTER, headers, None, HISTORY_TIMEOUT).is_none() {
@@ -102,15 +102,33 @@ impl GatewayContext {
         remembered: Vec<HistoryTurn>,
         session: Uuid,
     ) -> Result<(), GatewayError> {
-        let ids = self.gateway.storage.as_ref().map(|_| TurnIds { session, turn: Uuid::new_v4() });
-        let exchange = Exchange::new(Rc::clone(&self.gateway), request, remembered, ids)?;
-        host::set_filter_state(CLUSTER_PROPERTY, exchange.first_cluster());
+        let now_ms = host::now_ms();
+        let circumstances = Circumstances {
+            ids: self.gateway.storage.as_ref().map(|_| TurnIds { session, turn: Uuid::new_v4() }),
+            client: self.client(),
+            seed: Uuid::new_v4().as_u64_pair().0,
+            now_ms,
+        };
+        let gateway = Rc::clone(&self.gateway);
+        let exchange =
+            fleet::with(|fleet| Exchange::new(gateway, request, remembered, circumstances, fleet))?;
         let exchange = Rc::new(RefCell::new(exchange));
-        let registration = Registration::new(Rc::clone(&exchange));
+        let registration = Registration::new(Rc::clone(&exchange), self.context_id);
+        let step = fleet::with(|fleet| exchange.borrow_mut().choose(fleet, now_ms));
+        if let Step::GiveUp(error) = step {
+            return Err(error);
+        }
+        host::set_filter_state(CLUSTER_PROPERTY, exchange.borrow().cluster());
         host::set_filter_state(EXCHANGE_PROPERTY, &registration.key());
         host::clear_route_cache();
         self.state = State::Exchanging { exchange, _registration: registration };
         Ok(())
+    }
+
+    /// The consumer, where consumers have limits. Those that do not say who they are count as one.
+    fn client(&self) -> Option<Uuid> {
+        let limits = self.gateway.client_limits.as_ref()?;
+        Some(client_id(&host::request_header(&limits.header).unwrap_or_default()))
     }
 
     /// Holds the response until its turn is stored, where there is one to store.
@@ -120,7 +138,7 @@ impl GatewayContext {
         let Some(timeout_ms) = timeout_ms else { return Action::Continue };
         let Some(turn) = exchange.borrow().turn(host::unix_ms()) else { return Action::Continue };
         let held = HeldResponse { context_id: self.context_id, exchange: Rc::clone(exchange) };
-        match sync::commit(&turn, held, timeout_ms) {
+        match turns::commit(&turn, held, timeout_ms) {
             Ok(()) => Action::Pause,
             Err(held) => {
                 held.mark_not_stored();
@@ -215,7 +233,7 @@ impl HttpContext for GatewayContext {
 
     fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
         let State::Exchanging { exchange, .. } = &self.state else { return Action::Continue };
-        let error = exchange.borrow_mut().error_of_foreign_response(host::now_ms);
+        let error = fleet::with(|fleet| exchange.borrow_mut().error_of_foreign_response(fleet, host::now_ms));
         if let Some(error) = error {
             let attempts = exchange.borrow().attempts();
             self.respond(&error, attempts);

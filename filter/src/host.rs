@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use ai_warp_core::error::GatewayError;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -70,6 +71,12 @@ pub(crate) fn set_response_header(name: &str, value: &str) {
 /// Answers in place of the upstream.
 pub(crate) fn respond(status: u16, headers: Vec<(&str, &str)>, body: &[u8]) {
     let _ = hostcalls::send_http_response(u32::from(status), headers, Some(body));
+}
+
+/// Ends the exchange of the stream in effect with `error`, from wherever it was noticed: the gateway context sees the
+/// response on its way out, and writes it as the client gets it.
+pub(crate) fn respond_with(error: &GatewayError) {
+    respond(error.code.status(), vec![("content-type", "application/json")], &error.body());
 }
 
 /// A property of the stream in effect, or filter state by the name it was set with.

@@ -6,13 +6,17 @@
 //! `ai-warp-core`; here are only the callbacks and hostcalls ([`host`]) around it.
 
 mod attempt;
+mod bell;
 mod exchanges;
+mod fleet;
 mod gateway;
 mod hop;
 mod host;
 mod metrics;
 mod plugin;
-mod sync;
+mod turns;
+mod waiting;
+mod worker;
 
 use proxy_wasm::types::LogLevel;
 

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
-use crate::{exchanges, sync};
+use crate::{exchanges, fleet, turns};
 
 thread_local! {
     static PUBLISHED: RefCell<Option<Published>> = const { RefCell::new(None) };
@@ -21,6 +21,9 @@ struct Published {
     turns_stored: Series,
     turns_late: Series,
     turns_dropped: Series,
+    limits_reached: Series,
+    models_opened: Series,
+    reports_dropped: Series,
 }
 
 struct Series {
@@ -52,13 +55,16 @@ pub(crate) fn define() {
             turns_stored: Series::new(MetricType::Counter, "ai_warp.turns_stored"),
             turns_late: Series::new(MetricType::Counter, "ai_warp.turns_late"),
             turns_dropped: Series::new(MetricType::Counter, "ai_warp.turns_dropped"),
+            limits_reached: Series::new(MetricType::Counter, "ai_warp.limits_reached"),
+            models_opened: Series::new(MetricType::Counter, "ai_warp.models_opened"),
+            reports_dropped: Series::new(MetricType::Counter, "ai_warp.reports_dropped"),
         });
     });
 }
 
 /// Publishes what has changed on this worker.
 pub(crate) fn publish() {
-    let turns = sync::counts();
+    let (turns, fleet) = (turns::counts(), fleet::counts());
     PUBLISHED.with_borrow_mut(|published| {
         if let Some(published) = published {
             published.exchanges_live.publish(exchanges::count() as u64);
@@ -66,6 +72,9 @@ pub(crate) fn publish() {
             published.turns_stored.publish(turns.stored);
             published.turns_late.publish(turns.late);
             published.turns_dropped.publish(turns.dropped);
+            published.limits_reached.publish(fleet.limits_reached);
+            published.models_opened.publish(fleet.models_opened);
+            published.reports_dropped.publish(fleet.reports_dropped);
         }
     });
 }

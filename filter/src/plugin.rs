@@ -12,7 +12,7 @@ use proxy_wasm::types::{BufferType, ContextType};
 use crate::attempt::AttemptContext;
 use crate::gateway::GatewayContext;
 use crate::hop::HopContext;
-use crate::{host, metrics, sync};
+use crate::{host, metrics, worker};
 
 /// A root context.
 pub(crate) struct Plugin {
@@ -34,8 +34,8 @@ impl Plugin {
 }
 
 impl Context for Plugin {
-    fn on_http_call_response(&mut self, _token: u32, headers: usize, body_size: usize, _trailers: usize) {
-        sync::on_reply(self.context_id, host::http_call_reply(headers, body_size));
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _trailers: usize) {
+        worker::on_reply(self.context_id, token, host::http_call_reply(headers, body_size));
     }
 }
 
@@ -50,7 +50,7 @@ impl RootContext for Plugin {
             Ok(PluginConfig::Attempt) => {
                 self.role = Role::Attempt;
                 metrics::define();
-                sync::attach(self.context_id)
+                worker::attach(self.context_id)
             }
             Ok(PluginConfig::Hop) => {
                 self.role = Role::Hop;
@@ -64,12 +64,11 @@ impl RootContext for Plugin {
     }
 
     fn on_tick(&mut self) {
-        metrics::publish();
-        sync::on_tick(self.context_id);
+        worker::on_tick(self.context_id);
     }
 
     fn on_queue_ready(&mut self, queue_id: u32) {
-        sync::on_queue_ready(queue_id);
+        worker::on_queue_ready(self.context_id, queue_id);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -87,7 +86,7 @@ impl RootContext for Plugin {
         match &self.role {
             Role::Unconfigured | Role::Hop => None,
             Role::Gateway(gateway) => Some(Box::new(GatewayContext::new(context_id, Rc::clone(gateway)))),
-            Role::Attempt => Some(Box::new(AttemptContext::default())),
+            Role::Attempt => Some(Box::new(AttemptContext::new(context_id))),
         }
     }
 }

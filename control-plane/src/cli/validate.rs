@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ai_warp_core::config::StorageType;
+use ai_warp_core::config::{Endpoint, StorageType};
 use serde_json::{Map, Value, json};
 
 use super::{Failure, print};
@@ -54,12 +54,22 @@ fn summary(loaded: &Loaded) -> Value {
         .providers
         .iter()
         .map(|provider| {
-            let has_key = loaded.provider_key(&provider.name).is_some();
-            let about = json!({"hasKey": has_key, "baseUrl": provider.base_url.to_string()});
-            (provider.name.clone(), about)
+            let has_key = |endpoint: &Endpoint| loaded.endpoint_key(&endpoint.name).is_some();
+            let endpoints: Vec<_> = provider
+                .endpoints
+                .iter()
+                .map(|endpoint| {
+                    let base_url = endpoint.base_url.to_string();
+                    json!({"name": endpoint.name, "baseUrl": base_url, "hasKey": has_key(endpoint)})
+                })
+                .collect();
+            // Whether anything can be asked of it.
+            let any_key = provider.endpoints.iter().any(has_key);
+            (provider.name.clone(), json!({"hasKey": any_key, "endpoints": endpoints}))
         })
         .collect();
     let models: Vec<_> = loaded.gateway.models.iter().map(|model| &model.id).collect();
+    let routes: Vec<_> = loaded.gateway.routes.iter().map(|route| &route.name).collect();
     json!({
         "server": {"hostname": server.hostname, "port": server.port, "adminPort": server.admin_port},
         "controlPlane": {
@@ -69,6 +79,7 @@ fn summary(loaded: &Loaded) -> Value {
         },
         "providers": providers,
         "models": models,
+        "routes": routes,
         "storage": storage(loaded),
     })
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ai_warp_core::config::{Config, Gateway, Problem, Secret, SecretError, StorageType, compile};
+use ai_warp_core::config::{ApiKey, Config, Gateway, Problem, Secret, SecretError, StorageType, compile};
 use sha2::{Digest, Sha256};
 
 use super::tree::Tree;
@@ -38,9 +38,9 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The key of `provider`, where it has one.
-    pub fn provider_key(&self, provider: &str) -> Option<&SecretString> {
-        self.secrets.provider_keys.get(provider)
+    /// The key of the endpoint of this name, where it has one.
+    pub fn endpoint_key(&self, endpoint: &str) -> Option<&SecretString> {
+        self.secrets.endpoint_keys.get(endpoint)
     }
 
     /// Keeps from `boot` what a running control plane cannot change, and names the keys for which that matters.
@@ -141,8 +141,8 @@ fn version(text: &str, secrets: &Secrets) -> String {
         hash.update(Sha256::digest(bytes));
     };
     part(text.as_bytes());
-    for (provider, key) in &secrets.provider_keys {
-        part(provider.as_bytes());
+    for (endpoint, key) in &secrets.endpoint_keys {
+        part(endpoint.as_bytes());
         part(key.expose().as_bytes());
     }
     if let Some(password) = &secrets.valkey_password {
@@ -179,16 +179,14 @@ impl<'a> SecretReader<'a> {
 
     fn read_all(&mut self, config: &Config) -> Secrets {
         let mut secrets = Secrets::default();
-        for (name, provider) in &config.providers {
-            let Some(secret) = &provider.api_key else { continue };
-            let at = format!("providers.{name}.apiKey");
-            match self.read(secret) {
-                Ok(Some(key)) => _ = secrets.provider_keys.insert(name.clone(), key),
-                Ok(None) => self.warnings.push(format!("{at}: is empty; {name} is used without a key")),
+        for ApiKey { endpoint, path, secret } in config.api_keys() {
+            match self.read(&secret) {
+                Ok(Some(key)) => _ = secrets.endpoint_keys.insert(endpoint, key),
+                Ok(None) => self.warnings.push(format!("{path}: is empty; {endpoint} is used without a key")),
                 Err(missing @ SecretError::EnvMissing(_)) => {
-                    self.warnings.push(format!("{at}: {missing}; {name} is used without a key"));
+                    self.warnings.push(format!("{path}: {missing}; {endpoint} is used without a key"));
                 }
-                Err(error) => self.problem(at, error),
+                Err(error) => self.problem(path, error),
             }
         }
         let valkey = config.storage.valkey.password.as_ref();
@@ -255,7 +253,7 @@ mod tests {
         let dir = Dir::new(&[("ai-warp.yaml", GOOD), (".env", "OPENAI_API_KEY=from-file")]);
         for (env, key) in [("from-env", "from-env"), ("", "from-file")] {
             let loaded = dir.load(&[("OPENAI_API_KEY", env)]).unwrap();
-            assert_eq!(loaded.provider_key("openai").unwrap().expose(), key);
+            assert_eq!(loaded.endpoint_key("openai").unwrap().expose(), key);
             assert!(loaded.warnings.is_empty());
         }
     }
@@ -264,7 +262,7 @@ mod tests {
     fn a_missing_key_is_a_warning_and_a_missing_file_is_an_error() {
         let dir = Dir::new(&[("ai-warp.yaml", GOOD)]);
         let loaded = dir.load(&[]).unwrap();
-        assert_eq!(loaded.provider_key("openai"), None);
+        assert_eq!(loaded.endpoint_key("openai"), None);
         assert_eq!(
             loaded.warnings,
             [
@@ -278,7 +276,32 @@ mod tests {
         let problem = &error.problems()[0];
         assert_eq!((problem.path.as_str(), problem.line), ("providers.openai.apiKey", Some(3)), "{error}");
         dir.write("key", "sk-file\n");
-        assert_eq!(dir.load(&[]).unwrap().provider_key("openai").unwrap().expose(), "sk-file");
+        assert_eq!(dir.load(&[]).unwrap().endpoint_key("openai").unwrap().expose(), "sk-file");
+    }
+
+    #[test]
+    fn every_endpoint_has_a_key_of_its_own() {
+        let file = "providers:\n  openai:\n    endpoints:\n      - apiKey: \"${A}\"\n      - {name: eu, apiKey: \"${B}\"}\n      - apiKey: {file: key}\nmodels: [\"openai:m\"]\n";
+        let dir = Dir::new(&[("ai-warp.yaml", file)]);
+        let error = dir.load(&[]).unwrap_err();
+        let problem = &error.problems()[0];
+        assert_eq!(
+            (problem.path.as_str(), problem.line),
+            ("providers.openai.endpoints[2].apiKey", Some(6)),
+            "{error}"
+        );
+        dir.write("key", "sk-3");
+        let loaded = dir.load(&[("A", "sk-1")]).unwrap();
+        let keys = ["openai/1", "openai/eu", "openai/3", "openai"]
+            .map(|name| loaded.endpoint_key(name).map(SecretString::expose));
+        assert_eq!(keys, [Some("sk-1"), None, Some("sk-3"), None]);
+        assert_eq!(
+            loaded.warnings,
+            [
+                "providers.openai.endpoints[1].apiKey: environment variable B is not set; openai/eu is used without a key"
+            ]
+        );
+        assert_ne!(loaded.version, dir.load(&[("A", "sk-2")]).unwrap().version);
     }
 
     #[test]

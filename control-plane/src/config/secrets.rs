@@ -28,8 +28,8 @@ impl fmt::Debug for SecretString {
 /// Every secret the configuration refers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
-    /// API keys by provider; a provider without one is missing here.
-    pub provider_keys: BTreeMap<String, SecretString>,
+    /// API keys by [`Endpoint::name`](ai_warp_core::config::Endpoint::name); an endpoint without one is missing here.
+    pub endpoint_keys: BTreeMap<String, SecretString>,
     /// Password of Valkey.
     pub valkey_password: Option<SecretString>,
 }
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn debug_hides_every_value() {
         let secrets = Secrets {
-            provider_keys: BTreeMap::from([("openai".to_owned(), SecretString::new("sk-1"))]),
+            endpoint_keys: BTreeMap::from([("openai".to_owned(), SecretString::new("sk-1"))]),
             valkey_password: Some(SecretString::new("sk-1")),
         };
         let shown = format!("{secrets:?}");

@@ -176,8 +176,8 @@ mod tests {
                 "providers.openai.apikey: unknown key, did you mean \"apiKey\"? (line 2)",
                 "models[1].limits.rat: unknown key, did you mean \"rate\"? (line 8)",
                 "limts: unknown key, did you mean \"limits\"? (line 9)",
-                "completelyWrong: unknown key; there is server, controlPlane, providers, models, limits, restore, \
-                 storage, promptPath, streamPath, headerSessionIdName (line 10)",
+                "completelyWrong: unknown key; there is server, controlPlane, providers, models, routes, limits, \
+                 clientLimits, breaker, restore, storage, promptPath, streamPath, headerSessionIdName (line 10)",
             ]
         );
     }
@@ -194,8 +194,21 @@ mod tests {
             ("limits:", "limits: has no value, expected struct LimitsConfig (line 4)"),
             ("storage: sk-1", "storage: is a string, expected struct StorageConfig (line 4)"),
             ("limits: {rate: {max: 1}}", "limits.rate.timeWindow: is missing (line 4)"),
+            (
+                "routes: [{name: r, models: [{modl: \"openai:m\"}]}]",
+                "routes[0].models[0].modl: unknown key, did you mean \"model\"? (line 4)\n\
+                 routes[0].models[0].model: is missing (line 4)",
+            ),
+            (
+                "routes: [{name: r, strategy: leastbusy}]",
+                "routes[0].strategy: there is no \"leastbusy\", did you mean \"leastBusy\"? (line 4)",
+            ),
+            (
+                "limits: {onUnavailable: block}",
+                "limits.onUnavailable: there is no \"block\"; one of allow, deny (line 4)",
+            ),
         ] {
-            assert_eq!(problems(&format!("{GOOD}{extra}\n")), [expected], "{extra}");
+            assert_eq!(problems(&format!("{GOOD}{extra}\n")).join("\n"), expected, "{extra}");
         }
         assert_eq!(problems("models: []"), ["providers: is missing"]);
     }
@@ -203,12 +216,11 @@ mod tests {
     #[test]
     fn never_repeats_what_stands_where_a_secret_belongs() {
         for secret in ["12345678", "[12345678]", "{12345678: ~}", "{env: {12345678: 1}}"] {
-            for at in ["providers.openai.apiKey", "storage.valkey.password"] {
-                let yaml = if at.starts_with("providers") {
-                    format!("providers: {{openai: {{apiKey: {secret}}}}}\nmodels: []")
-                } else {
-                    format!("{GOOD}storage: {{valkey: {{password: {secret}}}}}")
-                };
+            for yaml in [
+                format!("providers: {{openai: {{apiKey: {secret}}}}}\nmodels: []"),
+                format!("providers: {{openai: {{endpoints: [{{apiKey: {secret}}}]}}}}\nmodels: []"),
+                format!("{GOOD}storage: {{valkey: {{password: {secret}}}}}"),
+            ] {
                 let found = problems(&yaml).join("\n");
                 assert!(found.contains("must be") && !found.contains("123"), "{yaml}: {found}");
             }

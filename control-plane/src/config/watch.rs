@@ -281,9 +281,9 @@ mod tests {
     async fn dotenv_and_secret_files_are_part_of_the_configuration() {
         let mut test = Test::start(true);
         test.write(".env", "KEY=sk-env\n");
-        test.loaded(|loaded| loaded.provider_key("openai").is_some_and(|key| key.expose() == "sk-env")).await;
+        test.loaded(|loaded| loaded.endpoint_key("openai").is_some_and(|key| key.expose() == "sk-env")).await;
         test.write("key", "k2");
-        test.loaded(|loaded| loaded.provider_key("gemini").is_some_and(|key| key.expose() == "k2")).await;
+        test.loaded(|loaded| loaded.endpoint_key("gemini").is_some_and(|key| key.expose() == "k2")).await;
     }
 
     #[tokio::test]
@@ -314,7 +314,7 @@ mod tests {
         let failure = test.status(|status| status.failure.is_some()).await.failure.unwrap();
         assert!(failure.message.contains("other-key"), "{}", failure.message);
         test.write("other-key", "k3");
-        test.loaded(|loaded| loaded.provider_key("gemini").is_some_and(|key| key.expose() == "k3")).await;
+        test.loaded(|loaded| loaded.endpoint_key("gemini").is_some_and(|key| key.expose() == "k3")).await;
         assert!(test.status(|status| status.failure.is_none()).await.failure.is_none());
     }
 

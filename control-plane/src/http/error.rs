@@ -1,6 +1,7 @@
 //! Errors as clients get them: `{"code", "message"}`, with nothing internal. The cause goes to the log.
 
 use ai_warp_core::error::{ErrorCode, GatewayError};
+use axum::extract::rejection::BytesRejection;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,16 @@ impl ApiError {
     /// The same for an unknown session, an expired one, and an id that is none.
     pub(super) fn no_session() -> Self {
         Self::new(ErrorCode::NotFound, "There is no such session")
+    }
+
+    /// A body that could not be read whole, of which `max_bytes` are allowed.
+    pub(super) fn body(rejection: BytesRejection, max_bytes: usize) -> Self {
+        match rejection.into_response().status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(ErrorCode::RequestTooLarge, format!("The body may be at most {max_bytes} bytes"))
+            }
+            _ => Self::new(ErrorCode::OptionError, "The body was cut off"),
+        }
     }
 
     /// The store failed at a session.

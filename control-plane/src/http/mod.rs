@@ -4,6 +4,7 @@
 //! `{"code", "message"}` everywhere, for paths and methods nobody knows as well.
 
 mod error;
+mod fleet;
 mod sessions;
 mod status;
 mod sync;
@@ -11,7 +12,7 @@ mod sync;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::routing::get;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::config::{ConfigStatus, Loaded};
 use crate::filter_code::FilterCode;
+use crate::shared::Shared;
 use crate::store::{Retention, Store};
 use crate::xds::Fleet;
 
@@ -35,6 +37,8 @@ pub struct Parts {
     pub config_status: watch::Receiver<ConfigStatus>,
     /// Where sessions are kept.
     pub store: Store,
+    /// What they share of models and quotas.
+    pub shared: Shared,
     /// The connected gateways.
     pub fleet: Arc<Fleet>,
     /// The filter.
@@ -42,7 +46,7 @@ pub struct Parts {
     /// What became of turns so far.
     pub turns: TurnCounters,
     /// Set once the control plane is about to end.
-    pub draining: AtomicBool,
+    pub draining: watch::Sender<bool>,
 }
 
 /// Turns by what became of them, since the start.
@@ -65,9 +69,9 @@ impl AppState {
         Self(Arc::new(parts))
     }
 
-    /// From now on `/ready` says no, so that nobody sends new work.
+    /// From now on `/ready` says no, so that nobody sends new work, and whoever waits for news is answered.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Relaxed);
+        self.0.draining.send_replace(true);
     }
 
     fn retention(&self) -> Retention {
@@ -86,7 +90,7 @@ pub fn public_router(state: &AppState) -> Router {
 
 /// What gateways ask for beside xDS: sync, and the sessions they forward. `more` is xDS itself.
 pub fn sync_router(state: &AppState, more: Router) -> Router {
-    let routes = sync::routes().merge(sessions::routes());
+    let routes = sync::routes().merge(fleet::routes()).merge(sessions::routes());
     // Two fallbacks cannot be merged; ours answers for all.
     finish(routes.with_state(state.clone()).merge(more.reset_fallback()))
 }

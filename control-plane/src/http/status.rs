@@ -17,6 +17,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Json<Value> {
     let parts = &state.0;
     let loaded = parts.config.borrow().clone();
     let config = parts.config_status.borrow().clone();
+    let shared = parts.shared.status(&loaded.gateway);
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "config": {
@@ -28,6 +29,9 @@ pub(super) async fn status(State(state): State<AppState>) -> Json<Value> {
             "restartNeeded": config.restart_needed,
             "warnings": loaded.warnings,
         },
+        "problems": shared.problems,
+        "models": shared.models,
+        "quotas": shared.quotas,
         "filter": {"sha256": parts.filter.sha256},
         "storage": parts.store.status(),
         "turns": {
@@ -39,7 +43,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Json<Value> {
 }
 
 pub(super) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
-    let draining = state.0.draining.load(Ordering::Relaxed);
+    let draining = *state.0.draining.borrow();
     let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let storage = state.0.store.status();
     let pending: Vec<&str> = [

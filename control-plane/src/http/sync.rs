@@ -1,4 +1,4 @@
-//! The filter's side door: turns to store, history to read. See `ai_warp_core::sync` for the messages.
+//! The filter's side door for sessions: turns to store, history to read. See `ai_warp_core::sync` for the messages.
 
 use ai_warp_core::error::ErrorCode;
 use ai_warp_core::sync::{
@@ -8,8 +8,6 @@ use ai_warp_core::sync::{
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
@@ -28,13 +26,7 @@ async fn store_turns(
     State(state): State<AppState>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<TurnBatchReply>, ApiError> {
-    let body = body.map_err(|rejection| match rejection.into_response().status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
-            ErrorCode::RequestTooLarge,
-            format!("A batch is at most {MAX_BATCH_BODY_BYTES} bytes"),
-        ),
-        _ => ApiError::new(ErrorCode::OptionError, "The batch was cut off"),
-    })?;
+    let body = body.map_err(|rejection| ApiError::body(rejection, MAX_BATCH_BODY_BYTES))?;
     let batch: TurnBatch = serde_json::from_slice(&body).map_err(|error| {
         ApiError::new(ErrorCode::OptionError, format!("This is no batch of turns: {error}"))
     })?;

@@ -1,6 +1,6 @@
 //! The routers, asked without a socket.
 
-use ai_warp_core::sync::{MAX_BATCH_BODY_BYTES, MAX_TURNS_PER_BATCH};
+use ai_warp_core::sync::{MAX_BATCH_BODY_BYTES, MAX_FLEET_ITEMS, MAX_TURNS_PER_BATCH};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -37,11 +37,12 @@ impl Test {
         let state = AppState::new(Parts {
             config,
             config_status,
+            shared: Shared::open(&store),
             store,
             fleet: Arc::default(),
             filter: Arc::new(filter),
             turns: TurnCounters::default(),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::default(),
         });
         let sync = sync_router(&state, Router::new().fallback(async || "xDS's own fallback"));
         Self { public: public_router(&state), sync, state, status }
@@ -126,6 +127,9 @@ async fn whatever_fails_is_typed() {
         (&test.public, "POST", "/status".to_owned(), 405, "METHOD_NOT_ALLOWED"),
         (&test.public, "PUT", format!("/api/v1/sessions/{SESSION}"), 405, "METHOD_NOT_ALLOWED"),
         (&test.sync, "GET", "/sync/v1/turns".to_owned(), 405, "METHOD_NOT_ALLOWED"),
+        (&test.sync, "GET", "/sync/v1/fleet".to_owned(), 405, "METHOD_NOT_ALLOWED"),
+        (&test.public, "POST", "/sync/v1/fleet".to_owned(), 404, "NOT_FOUND"),
+        (&test.public, "GET", "/sync/v1/news/-".to_owned(), 404, "NOT_FOUND"),
         // Storing turns is for gateways, and so is their port.
         (&test.public, "POST", "/sync/v1/turns".to_owned(), 404, "NOT_FOUND"),
     ] {
@@ -163,11 +167,80 @@ async fn a_store_that_is_down_fails_turns_and_reads_but_not_readiness() {
         let (status, body) = get_from(&test.sync, &format!("{path}{SESSION}")).await;
         assert_eq!((status, &body["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("HISTORY_GET_ERROR")));
     }
+    let message = json!({"reports": [failure(1)]}).to_string();
+    let (status, body) = ask(&test.sync, "POST", "/sync/v1/fleet", message.into()).await;
+    let expected = (StatusCode::SERVICE_UNAVAILABLE, &json!("SHARED_STATE_UNAVAILABLE"));
+    assert_eq!((status, &body["code"]), expected);
     let (status, ready) = get_from(&test.public, "/ready").await;
     assert_eq!((status, &ready["pending"]), (StatusCode::OK, &json!(["store not reachable"])));
     let (_, status) = get_from(&test.public, "/status").await;
     assert_eq!(status["storage"]["reachable"], false);
     assert_eq!(status["turns"], json!({"stored": 0, "failed": 1}));
+    assert_eq!(status["models"], json!([{"model": "openai:m", "state": "unknown", "trips": 0}]));
+    // That no model rests would be a guess.
+    test.state.drain();
+    let (status, body) = get_from(&test.sync, "/sync/v1/news/-").await;
+    assert_eq!((status, &body["code"]), expected);
+}
+
+fn failure(id: u64) -> Value {
+    json!({"target": "openai:m", "ageMs": 3, "id": id, "what": {"failed": {"reason": "credential"}}})
+}
+
+#[tokio::test]
+async fn what_a_filter_reports_is_answered_and_news_and_shown() {
+    let test = Test::new();
+    let (_, before) = get_from(&test.sync, "/sync/v1/news/-").await;
+    let next = format!("/sync/v1/news/{}", before["version"].as_str().unwrap());
+    let message = json!({
+        "reports": [failure(1)],
+        "quotas": [{"quota": {"modelRate": "openai:m"}, "need": 1, "want": 2}],
+    });
+    let (news, (status, reply)) = tokio::join!(
+        get_from(&test.sync, &next),
+        ask(&test.sync, "POST", "/sync/v1/fleet", message.to_string().into())
+    );
+    assert_eq!((status, &reply["targets"][0]["error"]["reason"]), (StatusCode::OK, &json!("credential")));
+    assert_eq!(reply["quotas"][0]["granted"], 2);
+    assert_eq!((news.0, &news.1["targets"][0]["target"]), (StatusCode::OK, &json!("openai:m")));
+    // One that is no text is an old one.
+    assert_eq!(get_from(&test.sync, "/sync/v1/news/%FF").await.1["version"], news.1["version"]);
+
+    let (_, status) = get_from(&test.public, "/status").await;
+    assert_eq!(status["problems"], json!(["openai:m: the provider refuses the key (credential)"]));
+    assert_eq!(status["models"][0]["state"], "error");
+    assert_eq!(status["quotas"][0]["used"], 2);
+}
+
+#[tokio::test]
+async fn messages_of_filters_are_bounded_and_checked() {
+    let test = Test::new();
+    let post = async |body: String| ask(&test.sync, "POST", "/sync/v1/fleet", body.into()).await;
+    let reports = |count: usize| json!({"reports": vec![failure(1); count]}).to_string();
+    assert_eq!(post(reports(MAX_FLEET_ITEMS)).await.0, StatusCode::OK);
+    for body in [reports(MAX_FLEET_ITEMS + 1), " ".repeat((4 << 20) + 1)] {
+        let (status, body) = post(body).await;
+        assert_eq!((status, &body["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("REQUEST_TOO_LARGE")));
+    }
+    for body in ["", "[", "{\"reports\": [{}]}", "{\"quotas\": 1}"] {
+        let (status, answer) = post(body.to_owned()).await;
+        assert_eq!((status, &answer["code"]), (StatusCode::BAD_REQUEST, &json!("OPTION_ERROR")), "{body}");
+    }
+    let (_, news) = get_from(&test.sync, "/sync/v1/news/-").await;
+    assert_eq!(post("{}".to_owned()).await, (StatusCode::OK, json!({"memory": news["memory"]})));
+}
+
+#[tokio::test]
+async fn who_waits_for_news_is_answered_when_it_drains() {
+    let test = Test::new();
+    let (_, before) = get_from(&test.sync, "/sync/v1/news/-").await;
+    let path = format!("/sync/v1/news/{}", before["version"].as_str().unwrap());
+    let begin = tokio::time::Instant::now();
+    let ((status, after), ()) = tokio::join!(get_from(&test.sync, &path), async { test.state.drain() });
+    assert_eq!((status, &after["version"]), (StatusCode::OK, &before["version"]));
+    // Also who comes later.
+    assert_eq!(get_from(&test.sync, &path).await.0, StatusCode::OK);
+    assert!(begin.elapsed() < std::time::Duration::from_secs(10));
 }
 
 #[tokio::test]

@@ -97,6 +97,25 @@ async fn an_open_xds_stream_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn who_waits_for_news_does_not_hold_up_the_end() {
+    let test = Test::start(Router::new()).await;
+    let news = format!("http://{}/sync/v1/news/", test.addresses.xds);
+    let client = http2();
+    let first = || client.get(format!("{news}-")).send();
+    let known: serde_json::Value = first().await.unwrap().json().await.unwrap();
+    let waiting = client.get(format!("{news}{}", known["version"].as_str().unwrap())).send();
+    let (waited, ending) = tokio::join!(waiting, async {
+        // It goes first on the connection they share, so it has arrived when these are answered.
+        for _ in 0..3 {
+            assert_eq!(first().await.unwrap().status(), 200);
+        }
+        test.end().await
+    });
+    assert_eq!(ending, Ending::Graceful);
+    assert_eq!(waited.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn an_ended_stream_says_unavailable() {
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;

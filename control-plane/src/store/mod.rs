@@ -7,9 +7,12 @@
 
 mod memory;
 #[cfg(test)]
+pub(crate) mod test_server;
+#[cfg(test)]
 mod tests;
 mod valkey;
-mod valkey_link;
+pub(crate) mod valkey_batch;
+pub(crate) mod valkey_link;
 
 use std::time::Duration;
 

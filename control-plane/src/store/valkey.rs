@@ -4,18 +4,16 @@
 //! in it. One script appends: atomic, so that a turn sent twice at the same time by two control planes is stored once.
 //! A batch is one round trip whatever the number of its sessions.
 
+use std::sync::Arc;
+
 use ai_warp_core::config::ValkeyConfig;
 use ai_warp_core::sync::Turn;
-use futures_util::StreamExt;
-use futures_util::stream;
 use redis::cluster::ClusterClientBuilder;
-use redis::{
-    Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisResult,
-    Script,
-};
+use redis::{Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult};
 use uuid::Uuid;
 
-use super::valkey_link::{CONNECT_TIMEOUT, Connection, Connector, Link, RESPONSE_TIMEOUT};
+use super::valkey_batch::{ServerScript, run_all};
+use super::valkey_link::{CONNECT_TIMEOUT, Connector, Link, RESPONSE_TIMEOUT};
 use super::{Retention, StoreError};
 use crate::config::SecretString;
 
@@ -25,18 +23,14 @@ const APPEND: &str = include_str!("append.lua");
 /// Characters of a turn id at the front of a stored turn.
 const ID_CHARS: usize = 36;
 
-/// Commands of one batch under way at a time in a cluster, where they go to different servers.
-const CLUSTER_CONCURRENCY: usize = 32;
-
 /// Longest life Valkey is told, in milliseconds: the script passes it as a number, and this one is exact.
 const MAX_LIFE_MS: u64 = 1 << 52;
 
 /// Sessions in Valkey.
 #[derive(Debug)]
 pub struct ValkeyStore {
-    link: Link,
-    append: Script,
-    cluster: bool,
+    link: Arc<Link>,
+    append: ServerScript,
 }
 
 impl ValkeyStore {
@@ -47,7 +41,12 @@ impl ValkeyStore {
     pub fn open(config: &ValkeyConfig, password: Option<&SecretString>) -> Result<Self, StoreError> {
         let connector =
             connector(config, password).map_err(|error| StoreError::Refused(error.to_string()))?;
-        Ok(Self { link: Link::start(connector), append: Script::new(APPEND), cluster: config.cluster })
+        Ok(Self { link: Arc::new(Link::start(connector)), append: ServerScript::new(APPEND) })
+    }
+
+    /// The connection, for what else is kept there.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.link)
     }
 
     /// Whether there is a connection now.
@@ -68,14 +67,15 @@ impl ValkeyStore {
             return Vec::new();
         }
         let stored = match self.append_commands(&groups, retention) {
-            Ok(commands) => self.link.run(move |connection| run_all(connection, commands)).await,
+            Ok(commands) => self.link.run(move |connection| run_all::<i64>(connection, commands)).await,
             Err(error) => Err(refused(&error)),
         };
         let mut results: Vec<_> = turns.iter().map(|_| Ok(())).collect();
         for (index, (_, members)) in groups.iter().enumerate() {
             let result = match &stored {
                 Ok(replies) => match replies.get(index) {
-                    Some(reply) => reply.clone(),
+                    Some(Ok(_)) => Ok(()),
+                    Some(Err(error)) => Err(refused(error)),
                     None => Err(StoreError::Corrupt("an answer is missing".to_owned())),
                 },
                 Err(error) => Err(error.clone()),
@@ -118,37 +118,13 @@ impl ValkeyStore {
         Ok(self.link.run(delete).await? > 0)
     }
 
-    /// One command for each session. Alone, a server sees them in one pipeline: the first carries the script itself, which
-    /// makes it known for those that only name it. In a cluster each may be the first its server sees.
+    /// One command for each session.
     fn append_commands(&self, groups: &[Group<'_>], retention: &Retention) -> RedisResult<Vec<Cmd>> {
-        let by_hash = ("EVALSHA", self.append.get_hash());
         let command = |(index, group)| {
-            let script = if index == 0 || self.cluster { ("EVAL", APPEND) } else { by_hash };
-            append_command(script, group, retention)
+            let command = self.append.command(index == 0 || self.link.is_cluster());
+            append_command(command, group, retention)
         };
         groups.iter().enumerate().map(command).collect()
-    }
-}
-
-/// Runs `commands` at once; one result for each. An error of the connection fails them all.
-async fn run_all(mut connection: Connection, commands: Vec<Cmd>) -> RedisResult<Vec<Result<(), StoreError>>> {
-    match &connection {
-        Connection::Single(_) => {
-            let mut pipeline = Pipeline::with_capacity(commands.len());
-            pipeline.ignore_errors();
-            for command in commands {
-                pipeline.add_command(command);
-            }
-            let replies: Vec<RedisResult<i64>> = pipeline.query_async(&mut connection).await?;
-            Ok(replies.into_iter().map(|reply| reply.map(drop).map_err(|error| refused(&error))).collect())
-        }
-        Connection::Cluster(_) => {
-            let runs = commands.into_iter().map(|command| {
-                let mut connection = connection.clone();
-                async move { command.exec_async(&mut connection).await.map_err(|error| refused(&error)) }
-            });
-            Ok(stream::iter(runs).buffered(CLUSTER_CONCURRENCY).collect().await)
-        }
     }
 }
 
@@ -168,17 +144,10 @@ fn by_session(turns: &[Turn]) -> Vec<Group<'_>> {
     groups
 }
 
-fn append_command(script: (&str, &str), group: &Group<'_>, retention: &Retention) -> RedisResult<Cmd> {
+fn append_command(mut command: Cmd, group: &Group<'_>, retention: &Retention) -> RedisResult<Cmd> {
     let (session, members) = group;
     let life_ms = u64::try_from(retention.expiration.as_millis()).unwrap_or(MAX_LIFE_MS).min(MAX_LIFE_MS);
-    let mut command = redis::cmd(script.0);
-    command
-        .arg(script.1)
-        .arg(2)
-        .arg(turns_key(*session))
-        .arg(ids_key(*session))
-        .arg(retention.max_turns)
-        .arg(life_ms);
+    command.arg(2).arg(turns_key(*session)).arg(ids_key(*session)).arg(retention.max_turns).arg(life_ms);
     for (_, turn) in members {
         let json = serde_json::to_string(turn).map_err(|error| {
             RedisError::from((redis::ErrorKind::Client, "a turn cannot be written", error.to_string()))

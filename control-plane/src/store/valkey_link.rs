@@ -21,10 +21,10 @@ use tokio::time::{sleep, timeout};
 use super::StoreError;
 
 /// Longest wait for a connection to be made, the server's greeting included.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest wait for an answer. The filter waits for commits, so it is short.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time between two signs of life.
 const PROBE: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
 /// How to connect.
 #[derive(Debug)]
-pub(super) enum Connector {
+pub(crate) enum Connector {
     /// To one server.
     Single(Box<Client>),
     /// To a cluster.
@@ -46,16 +46,17 @@ pub(super) enum Connector {
 
 /// A connection that any number of users share.
 #[derive(Clone)]
-pub(super) enum Connection {
+pub(crate) enum Connection {
     /// To one server.
     Single(MultiplexedConnection),
     /// To a cluster, which reconnects to its nodes by itself.
     Cluster(ClusterConnection),
 }
 
-/// The owner of the connection.
+/// The owner of the connection, which sessions and the state shared by the fleet use alike.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
+    is_cluster: bool,
     state: watch::Receiver<State>,
     broken: Arc<Notify>,
     task: JoinHandle<()>,
@@ -80,15 +81,21 @@ impl std::fmt::Debug for State {
 
 impl Link {
     /// Starts connecting.
-    pub(super) fn start(connector: Connector) -> Self {
+    pub(crate) fn start(connector: Connector) -> Self {
         let (state_tx, state) = watch::channel(State::Connecting);
         let broken = Arc::new(Notify::new());
+        let is_cluster = matches!(connector, Connector::Cluster(_));
         let task = tokio::spawn(keep_connected(connector, state_tx, Arc::clone(&broken)));
-        Self { state, broken, task }
+        Self { is_cluster, state, broken, task }
+    }
+
+    /// Whether commands go to several servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.is_cluster
     }
 
     /// Whether there is a connection now.
-    pub(super) fn reachable(&self) -> Result<(), StoreError> {
+    pub(crate) fn reachable(&self) -> Result<(), StoreError> {
         match &*self.state.borrow() {
             State::Up(_) => Ok(()),
             State::Connecting => Err(StoreError::Unreachable("still connecting".to_owned())),
@@ -97,7 +104,7 @@ impl Link {
     }
 
     /// Runs `operation` on the connection, within [`RESPONSE_TIMEOUT`] in all.
-    pub(super) async fn run<T, F>(&self, operation: impl FnOnce(Connection) -> F) -> Result<T, StoreError>
+    pub(crate) async fn run<T, F>(&self, operation: impl FnOnce(Connection) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, RedisError>>,
     {

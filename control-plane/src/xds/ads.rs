@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::push::{Heard, Push};
-use super::resources::{self, Inputs, NodeTraits, Resources, naming};
+use super::resources::{self, Destination, Inputs, NodeTraits, Resources, naming};
 use super::retired::Retired;
 use super::{Fleet, XdsState};
 
@@ -138,14 +138,15 @@ impl Session {
         let loaded = Arc::clone(&self.state.config.borrow_and_update());
         let now = Instant::now();
         let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
-        self.retired.update(&gateway, &loaded.secrets.provider_keys, now);
+        let mut destinations = Destination::all(&gateway, &loaded.secrets.endpoint_keys);
+        self.retired.update(&destinations, Duration::from_millis(gateway.total_timeout_ms), now);
         let (retired, expiry) = self.retired.at(now);
+        destinations.extend(retired);
         let inputs = Inputs {
             gateway: &gateway,
             hostname: &loaded.config.server.hostname,
             port: loaded.config.server.port,
-            keys: &loaded.secrets.provider_keys,
-            retired: &retired,
+            destinations: &destinations,
             filter: &self.state.filter,
         };
         (resources::build(inputs, &self.traits), expiry)

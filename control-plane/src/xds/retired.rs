@@ -1,52 +1,48 @@
-//! Providers that left the configuration, or changed in it, but are still in Envoy.
+//! Destinations that left the configuration, or changed in it, but are still in Envoy.
 //!
-//! A request keeps the plan it started with. If its next model belongs to a provider that a new configuration no
-//! longer names, the cluster must still be there when the router asks for it.
+//! A request keeps the plan it started with. If it goes on to an endpoint that a new configuration no longer names, or waits
+//! in a cluster that has another name now, the cluster must still be there when the router asks for it, and as it was.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ai_warp_core::config::{Gateway, Provider};
+use super::resources::Destination;
 
-use crate::config::SecretString;
-
-/// How long a cluster outlives its provider, beside the time one attempt may take.
+/// How long a cluster outlives its destination, beside the time in which an exchange may begin attempts.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// What is kept of past configurations.
+/// What is kept of past configurations, by name.
 #[derive(Debug, Default)]
 pub(super) struct Retired {
-    current: BTreeMap<String, (Provider, Option<SecretString>)>,
+    current: BTreeMap<String, Destination>,
+    /// Of the exchanges that were planned with `current`.
+    longest_exchange: Duration,
     leaving: BTreeMap<String, Leaving>,
 }
 
 #[derive(Debug)]
 struct Leaving {
-    provider: Provider,
-    key: Option<SecretString>,
+    destination: Destination,
     until: Instant,
 }
 
 impl Retired {
-    /// Takes note of the configuration in force from `now` on.
-    pub(super) fn update(&mut self, gateway: &Gateway, keys: &BTreeMap<String, SecretString>, now: Instant) {
-        let providers = gateway.providers.iter().map(|provider| {
-            let key = keys.get(&provider.name).cloned();
-            (provider.cluster.clone(), (provider.clone(), key))
-        });
-        let until = now + LINGER + Duration::from_millis(gateway.request_timeout_ms);
-        let before = std::mem::replace(&mut self.current, providers.collect());
-        for (cluster, (provider, key)) in before {
-            self.leaving.insert(cluster, Leaving { provider, key, until });
+    /// Takes note of the destinations in force from `now` on, and of the longest time in which an exchange planned with them
+    /// may ask for one.
+    pub(super) fn update(&mut self, current: &[Destination], longest_exchange: Duration, now: Instant) {
+        let until = now + LINGER + std::mem::replace(&mut self.longest_exchange, longest_exchange);
+        let named = current.iter().map(|destination| (destination.name().to_owned(), destination.clone()));
+        for (name, destination) in std::mem::replace(&mut self.current, named.collect()) {
+            self.leaving.insert(name, Leaving { destination, until });
         }
-        self.leaving.retain(|cluster, leaving| !self.current.contains_key(cluster) && leaving.until > now);
+        self.leaving.retain(|name, leaving| !self.current.contains_key(name) && leaving.until > now);
     }
 
-    /// The providers to keep at `now`, and when the first of them may go.
-    pub(super) fn at(&self, now: Instant) -> (Vec<(Provider, Option<SecretString>)>, Option<Instant>) {
+    /// The destinations to keep at `now`, and when the first of them may go.
+    pub(super) fn at(&self, now: Instant) -> (Vec<Destination>, Option<Instant>) {
         let staying = || self.leaving.values().filter(|leaving| leaving.until > now);
-        let providers = staying().map(|leaving| (leaving.provider.clone(), leaving.key.clone())).collect();
-        (providers, staying().map(|leaving| leaving.until).min())
+        let destinations = staying().map(|leaving| leaving.destination.clone()).collect();
+        (destinations, staying().map(|leaving| leaving.until).min())
     }
 }
 
@@ -54,34 +50,55 @@ impl Retired {
 mod tests {
     use ai_warp_core::config::{Config, compile};
 
+    use super::super::resources::naming;
     use super::*;
+    use crate::filter_code::FilterCode;
 
-    fn gateway(providers: &str) -> Gateway {
-        let json = format!(r#"{{"providers": {providers}, "models": ["a:m"]}}"#);
-        compile(&serde_json::from_str::<Config>(&json).unwrap()).unwrap()
+    const LONGEST: Duration = Duration::from_secs(120);
+
+    fn destinations(providers: &str, more: &str) -> Vec<Destination> {
+        let json = format!(r#"{{"providers": {providers}, "models": ["a:m"]{more}}}"#);
+        let gateway = compile(&serde_json::from_str::<Config>(&json).unwrap()).unwrap();
+        let filter = FilterCode { path: "/f".into(), sha256: "ab".repeat(32), bytes: Vec::new().into() };
+        Destination::all(&naming::by_content(&gateway, &filter), &BTreeMap::new())
     }
 
+    /// What is kept at `now`, without the hash of its content.
     fn names(retired: &Retired, now: Instant) -> Vec<String> {
-        retired.at(now).0.into_iter().map(|(provider, _)| provider.name).collect()
+        let kept = retired.at(now).0;
+        kept.iter().map(|destination| destination.name().split('@').next().unwrap().to_owned()).collect()
+    }
+
+    const A: &str = r#""a": {"dialect": "openai", "baseUrl": "http://127.0.0.1:1"}"#;
+    const B: &str = r#""b": {"dialect": "openai", "baseUrl": "http://127.0.0.1:2"}"#;
+
+    #[test]
+    fn an_endpoint_stays_until_nobody_can_need_it() {
+        let both = destinations(&format!("{{{A}, {B}}}"), "");
+        let one = destinations(&format!("{{{A}}}"), "");
+        let start = Instant::now();
+        let mut retired = Retired::default();
+        retired.update(&both, LONGEST, start);
+        assert!(names(&retired, start).is_empty());
+        // The exchanges that may need it are those of the old configuration.
+        retired.update(&one, Duration::ZERO, start);
+        let until = retired.at(start).1.unwrap();
+        assert_eq!(until, start + LINGER + LONGEST);
+        assert_eq!(names(&retired, until - Duration::from_millis(1)), ["provider/b"]);
+        assert!(names(&retired, until).is_empty());
+        retired.update(&both, LONGEST, start);
+        assert!(names(&retired, start).is_empty(), "it is back");
     }
 
     #[test]
-    fn a_provider_stays_until_nobody_can_need_it() {
-        let a = r#""a": {"dialect": "openai", "baseUrl": "http://127.0.0.1:1"}"#;
-        let b = r#""b": {"dialect": "openai", "baseUrl": "http://127.0.0.1:2"}"#;
-        let both = gateway(&format!("{{{a}, {b}}}"));
-        let one = gateway(&format!("{{{a}}}"));
-        let (start, keys) = (Instant::now(), BTreeMap::new());
+    fn what_changes_every_cluster_keeps_all_of_them_as_they_were() {
+        let small = destinations(&format!("{{{A}}}"), "");
+        let large = destinations(&format!("{{{A}}}"), r#", "limits": {"maxResponseBytes": 16000000}"#);
+        let start = Instant::now();
         let mut retired = Retired::default();
-        retired.update(&both, &keys, start);
-        assert!(names(&retired, start).is_empty());
-        retired.update(&one, &keys, start);
-        let (_, until) = retired.at(start);
-        let until = until.unwrap();
-        assert!(until >= start + LINGER);
-        assert_eq!(names(&retired, until - Duration::from_millis(1)), ["b"]);
-        assert!(names(&retired, until).is_empty());
-        retired.update(&both, &keys, start);
-        assert!(names(&retired, start).is_empty(), "it is back");
+        retired.update(&small, LONGEST, start);
+        retired.update(&large, LONGEST, start);
+        assert_eq!(names(&retired, start), ["ai-warp/waiting", "provider/a"]);
+        assert!(retired.at(start).0.iter().all(|destination| destination.buffer == small[0].buffer));
     }
 }

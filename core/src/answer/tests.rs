@@ -9,7 +9,7 @@ use crate::dialect::dialect;
 const LIMIT: usize = 4_096;
 
 /// The texts in the order in which they came, and the end.
-type Read = (String, Result<Answer, Failure>);
+type Read = (String, Result<Finish, Failure>);
 
 fn read(name: DialectName, pieces: &[&[u8]]) -> Read {
     let mut reader = StreamReader::new(dialect(name), LIMIT);
@@ -84,6 +84,13 @@ const STREAMS: &[Sample] = &[
         Err(FailureKind::Malformed),
     ),
     (
+        "an event of which the rest is missing",
+        DialectName::Openai,
+        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"del",
+        "a",
+        Err(FailureKind::Cut),
+    ),
+    (
         "no content at all",
         DialectName::Openai,
         "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
@@ -105,15 +112,17 @@ fn streams_are_read_to_their_end() {
     for (name, dialect, input, text, end) in STREAMS {
         let (read_text, read_end) = read(*dialect, &[input.as_bytes()]);
         assert_eq!(read_text, *text, "{name}");
-        assert_eq!(read_end.map(|answer| answer.finish).map_err(|failure| failure.kind), *end, "{name}");
+        assert_eq!(read_end.map_err(|failure| failure.kind), *end, "{name}");
     }
 }
 
 #[test]
 fn the_last_usage_counts() {
     let (_, dialect, input, ..) = STREAMS[2];
-    let (_, answer) = read(dialect, &[input.as_bytes()]);
-    assert_eq!(answer.unwrap().usage, Some(Usage { input: 1, output: 2 }));
+    let mut reader = StreamReader::new(self::dialect(dialect), LIMIT);
+    reader.read(input.as_bytes(), |_| ()).unwrap();
+    reader.finish(|_| ()).unwrap();
+    assert_eq!(reader.usage(), Some(Usage { input: 1, output: 2 }));
 }
 
 #[test]

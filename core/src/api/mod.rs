@@ -14,4 +14,6 @@ pub enum Outcome {
     IncompleteMaxTokens,
     /// The answer ended for another reason, such as a content filter.
     IncompleteUnknown,
+    /// The client left in the middle of the answer. Only of stored turns.
+    IncompleteInterrupted,
 }

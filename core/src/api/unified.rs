@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Outcome;
 use crate::chat::{Chat, Message, Role};
-use crate::config::Gateway;
+use crate::config::{Gateway, RouteModel, Strategy};
 use crate::error::{ErrorCode, GatewayError};
 use crate::sse;
 use crate::sync::HistoryTurn;
@@ -21,7 +21,7 @@ pub const MAX_MODELS: usize = 32;
 /// Longest message about a request that is not valid, in bytes: it may quote what the client sent.
 const MAX_MESSAGE: usize = 500;
 
-/// A request that is well formed; whether its models exist is [`resolve_models`]'s to say.
+/// A request that is well formed; whether its models exist is [`select`](Self::select)'s to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PromptRequest {
     /// The prompt.
@@ -38,6 +38,8 @@ pub struct PromptRequest {
     pub session_id: Option<Uuid>,
     /// `provider:model`, in the order in which to try them.
     pub models: Option<Vec<String>>,
+    /// The route to take, where it is not the default one.
+    pub route: Option<String>,
     /// Whether the answer is wanted as a stream.
     pub stream: bool,
 }
@@ -54,7 +56,19 @@ struct Body<'a> {
     history: Option<Vec<HistoryTurn>>,
     session_id: Option<String>,
     models: Option<Vec<ModelRef>>,
+    route: Option<String>,
     stream: Option<bool>,
+}
+
+/// The models that a request may use, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Which.
+    pub models: Vec<RouteModel>,
+    /// In which order.
+    pub strategy: Strategy,
+    /// Whether the least bad of them is tried where all of them rest.
+    pub graceful_degradation: bool,
 }
 
 /// `"provider:model"` or `{provider, model}`.
@@ -98,6 +112,9 @@ impl PromptRequest {
         if models.as_ref().is_some_and(Vec::is_empty) {
             return Err(invalid("models is empty; name at least one or leave it out"));
         }
+        if models.is_some() && body.route.is_some() {
+            return Err(invalid("models and route exclude each other"));
+        }
         Ok(Self {
             prompt: body.prompt,
             context: body.context.map(context_text),
@@ -106,24 +123,38 @@ impl PromptRequest {
             history: body.history,
             session_id,
             models,
+            route: body.route,
             stream: body.stream.unwrap_or(false),
         })
     }
 
-    /// The positions in `gateway.models` of the models to try, in order.
+    /// The models to try: those the request lists, in its order, or those of its route.
     ///
     /// # Errors
-    /// `OPTION_ERROR` for a model that is not configured.
-    pub fn resolve_models(&self, gateway: &Gateway) -> Result<Vec<usize>, GatewayError> {
-        let Some(models) = &self.models else {
-            return Ok((0..gateway.models.len()).collect());
+    /// `OPTION_ERROR` for a model or route that is not configured.
+    pub fn select(&self, gateway: &Gateway) -> Result<Selection, GatewayError> {
+        let route = match &self.route {
+            Some(name) => gateway.routes.iter().find(|route| route.name == *name),
+            None => gateway.routes.first(),
         };
-        models
-            .iter()
-            .map(|id| {
-                gateway.model_index(id).ok_or_else(|| invalid(format!("model \"{id}\" is not configured")))
-            })
-            .collect()
+        let Some(route) = route else {
+            let name = self.route.as_deref().unwrap_or_default();
+            return Err(invalid(format!("route \"{name}\" is not configured")));
+        };
+        let graceful_degradation = route.graceful_degradation;
+        let Some(listed) = &self.models else {
+            return Ok(Selection {
+                models: route.models.clone(),
+                strategy: route.strategy,
+                graceful_degradation,
+            });
+        };
+        let resolve = |id: &String| match gateway.model_index(id) {
+            Some(model) => Ok(RouteModel { model, weight: 1 }),
+            None => Err(invalid(format!("model \"{id}\" is not configured"))),
+        };
+        let models = listed.iter().map(resolve).collect::<Result<_, _>>()?;
+        Ok(Selection { models, strategy: Strategy::Ordered, graceful_degradation })
     }
 
     /// The conversation to send: `remembered` turns of the session, or the client's own history, then the prompt.

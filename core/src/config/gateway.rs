@@ -17,8 +17,13 @@ pub struct Gateway {
     pub session_header: String,
     /// Upstream APIs; [`Model::provider`] is an index into it.
     pub providers: Vec<Provider>,
-    /// Models in the order in which they are tried.
+    /// All models; routes name them by position.
     pub models: Vec<Model>,
+    /// Chains of models with their policy. The first one serves requests that name none.
+    pub routes: Vec<Route>,
+    /// Name of the Envoy cluster in which an exchange waits between two attempts. Completed by the control plane, as
+    /// those of the providers.
+    pub waiting_cluster: String,
     /// Largest request body, in bytes.
     pub max_request_bytes: usize,
     /// Largest answer held, in bytes.
@@ -27,10 +32,18 @@ pub struct Gateway {
     pub default_max_tokens: Option<u32>,
     /// Longest attempt, time to first content, and gap between chunks, in milliseconds.
     pub request_timeout_ms: u64,
-    /// Retries of one model after the first attempt.
-    pub retry_max: u8,
-    /// Wait before such a retry, in milliseconds.
-    pub retry_interval_ms: u64,
+    /// Trying the same model again.
+    pub retry: Retry,
+    /// Most upstream requests of one exchange.
+    pub max_attempts: u32,
+    /// Longest time to a whole answer, or to the first content of a stream, over all attempts, in milliseconds.
+    pub total_timeout_ms: u64,
+    /// When a model is left alone.
+    pub breaker: Breaker,
+    /// Limits of each consumer; `None` where there are none.
+    pub client_limits: Option<ClientLimits>,
+    /// What limits do while the control plane cannot be asked.
+    pub on_unavailable: OnUnavailable,
     /// How sessions are kept; `None` where there are none.
     pub storage: Option<Storage>,
 }
@@ -53,12 +66,140 @@ pub struct Storage {
     pub commit_timeout_ms: u64,
 }
 
+/// Retries of the same model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// Retries of one model after the first attempt.
+    pub max: u8,
+    /// Wait before the first of them, in milliseconds; doubles with each further one.
+    pub interval_ms: u64,
+    /// Longest such wait, in milliseconds.
+    pub max_interval_ms: u64,
+}
+
+/// When a model is left alone, and for how long at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Breaker {
+    /// Failures within `window_ms` that open it.
+    pub failures: u32,
+    /// See there, in milliseconds.
+    pub window_ms: u64,
+    /// Longest rest of a model that fails again and again, in milliseconds.
+    pub max_restore_ms: u64,
+}
+
+/// Rest of a model after a failure of each kind, in milliseconds. Doubles while it goes on failing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restore {
+    /// After the provider's rate limit, where it does not say how long.
+    pub rate_limit_ms: u64,
+    /// After a server error that retries did not help.
+    pub retry_ms: u64,
+    /// After a timeout.
+    pub timeout_ms: u64,
+    /// After a connection failed or an answer was broken.
+    pub communication_ms: u64,
+    /// After the provider said that a quota is used up.
+    pub exceeded_ms: u64,
+    /// After the provider refused the key.
+    pub credential_ms: u64,
+}
+
+/// So much in each window of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limit {
+    /// Requests or tokens.
+    pub max: u64,
+    /// Length of the window, in milliseconds.
+    pub window_ms: u64,
+}
+
+/// Limits of each consumer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientLimits {
+    /// The request header that tells consumers apart, in lower case. Those without it count as one.
+    pub header: String,
+    /// Requests.
+    pub rate: Option<Limit>,
+    /// Tokens.
+    pub tokens: Option<Limit>,
+}
+
+/// What a limit does while the control plane cannot be asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnavailable {
+    /// Each worker goes on with the share it had in the last window.
+    #[default]
+    Allow,
+    /// Nothing is let through beyond what was already granted.
+    Deny,
+}
+
+/// In which order a route tries its models.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Strategy {
+    /// As listed.
+    #[default]
+    Ordered,
+    /// At random, by weight.
+    Weighted,
+    /// Those with the fewest requests under way on this worker, per weight, first.
+    LeastBusy,
+}
+
+/// A named chain of models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// Its name; that of the first one is `default`.
+    pub name: String,
+    /// Its models.
+    pub models: Vec<RouteModel>,
+    /// Their order.
+    pub strategy: Strategy,
+    /// Whether the least bad model is tried where all of them rest.
+    pub graceful_degradation: bool,
+}
+
+/// A model of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteModel {
+    /// Index into [`Gateway::models`].
+    pub model: usize,
+    /// Its share, for strategies that weigh; at least 1.
+    pub weight: u32,
+}
+
 /// One upstream API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Provider {
     /// Its key in the configuration.
     pub name: String,
+    /// Its wire format.
+    pub dialect: DialectName,
+    /// Where it can be reached, each with a key of its own; at least one.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One instance of a provider: a region, an account, a replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// `provider`, or `provider/endpoint` where the provider has several.
+    pub name: String,
+    /// Its share of the provider's requests; at least 1.
+    pub weight: u32,
     /// Name of the Envoy cluster that leads to it, for answers in one piece. The control plane adds a hash of what the
     /// cluster is made of to this name and the next two, before filter and Envoy see them.
     pub cluster: String,
@@ -66,8 +207,6 @@ pub struct Provider {
     pub stream_cluster: String,
     /// Name of the Envoy cluster that leads to it from the hop.
     pub hop_cluster: String,
-    /// Its wire format.
-    pub dialect: DialectName,
     /// Where it is.
     pub base_url: BaseUrl,
     /// Headers Envoy adds to every request. Not for the filter.
@@ -90,6 +229,15 @@ pub struct Model {
     pub name: String,
     /// Most tokens this model may generate for one prompt.
     pub max_tokens: Option<u32>,
+    /// Requests.
+    pub rate: Limit,
+    /// Tokens, read and generated.
+    pub tokens: Option<Limit>,
+    /// Rest after failures.
+    pub restore: Restore,
+    /// The names under which the model's state is kept, one for each endpoint of its provider: `provider:name`, or
+    /// `provider:name@endpoint` where there are several.
+    pub targets: Vec<String>,
 }
 
 impl Gateway {

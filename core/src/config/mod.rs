@@ -14,11 +14,15 @@ mod time_window;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use compile::{Problem, compile};
-pub use gateway::{Gateway, Model, Paths, Provider, Storage};
+pub use gateway::{
+    Breaker, ClientLimits, Endpoint, Gateway, Limit, Model, OnUnavailable, Paths, Provider, Restore, Retry,
+    Route, RouteModel, Storage, Strategy,
+};
 pub use schema::{
-    Config, ControlPlaneConfig, DialectName, LimitsConfig, MemoryConfig, ModelConfig, ModelEntry,
-    ModelLimitsConfig, ProviderConfig, RateConfig, RestoreConfig, RetryConfig, ServerConfig, StorageConfig,
-    StorageType, ValkeyConfig,
+    ApiKey, BreakerConfig, ClientLimitsConfig, Config, ControlPlaneConfig, DialectName, EndpointConfig,
+    LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig, ProviderConfig, RateConfig,
+    RestoreConfig, RetryConfig, RouteConfig, RouteModelConfig, RouteModelEntry, ServerConfig, StorageConfig,
+    StorageType, TokensConfig, ValkeyConfig,
 };
 pub use secret::{Secret, SecretError};
 pub use time_window::TimeWindow;

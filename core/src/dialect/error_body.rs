@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::failure::{Failure, FailureKind, parse_retry_after};
+use crate::failure::{Failure, FailureKind, parse_wait};
 
 /// What could be found in an error body.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) struct ErrorBody {
     /// An HTTP status given in the body.
     status: Option<u16>,
     /// A stated wait (Gemini's `RetryInfo`).
-    retry_after_secs: Option<u32>,
+    retry_after_ms: Option<u64>,
 }
 
 /// Longest message passed on, in bytes.
@@ -100,7 +100,7 @@ impl ErrorBody {
         for detail in details.and_then(Value::as_array).into_iter().flatten() {
             self.add_code(detail.get("reason"));
             if let Some(delay) = detail.get("retryDelay").and_then(Value::as_str) {
-                self.retry_after_secs = parse_retry_after(delay.trim_end_matches('s').as_bytes());
+                self.retry_after_ms = parse_wait(delay.as_bytes());
             }
             for violation in detail.get("violations").and_then(Value::as_array).into_iter().flatten() {
                 if text(violation.get("quotaId")).contains("PerDay") {
@@ -132,21 +132,26 @@ impl ErrorBody {
             FailureKind::ModelMissing => format!("does not exist at the provider (status {status})"),
             _ => format!("answered with status {status}"),
         };
-        Failure { kind, message, retry_after_secs: self.retry_after_secs }
+        Failure { kind, message, retry_after_ms: self.retry_after_ms }
     }
 
     /// The failure of an error event or an error body under status 200.
     pub(super) fn classify_in_stream(self) -> Failure {
         let status = self.status.unwrap_or_else(|| {
+            // A second word may say that the request was bad: DeepSeek gives every error that code.
             if self.has(&["rate_limit_exceeded", "rate_limit_error", "resource_exhausted"]) {
                 429
+            } else if self.has(&[
+                "overloaded_error",
+                "service_unavailable_error",
+                "unavailable",
+                "server_is_overloaded",
+            ]) {
+                503
             } else if self.has(&["server_error", "api_error", "internal_error", "internal"]) {
-                // Also where a second word says otherwise: DeepSeek gives every error the code of a bad request.
                 500
             } else if self.has(&["invalid_request_error", "invalid_argument"]) {
                 400
-            } else if self.has(&["overloaded_error", "unavailable", "server_is_overloaded"]) {
-                503
             } else {
                 500
             }

@@ -270,7 +270,7 @@ fn error_bodies_decide_before_the_status_does() {
 #[test]
 fn gemini_says_when_to_come_back() {
     let body = br#"{"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"38.922s"}]}}"#;
-    assert_eq!(dialect(DialectName::Gemini).read_failure(429, body).retry_after_secs, Some(39));
+    assert_eq!(dialect(DialectName::Gemini).read_failure(429, body).retry_after_ms, Some(38_922));
 }
 
 #[test]

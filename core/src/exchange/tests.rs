@@ -1,61 +1,138 @@
 //! The exchange against every way an attempt can end.
 
 use super::*;
-use crate::chat::Finish;
 use crate::config::{Config, compile};
+use crate::failure::{Failure, FailureKind};
+use crate::fleet::{Admission, Candidate};
 
 const TIMEOUT_MS: u64 = 1_000;
 
-fn gateway() -> Rc<Gateway> {
-    let config: Config = serde_json::from_value(serde_json::json!({
+const OPENAI: &str = "provider/openai";
+const GEMINI: &str = "provider/gemini";
+const WAITING: &str = "ai-warp/waiting";
+
+fn gateway(more: serde_json::Value) -> Rc<Gateway> {
+    let mut json = serde_json::json!({
         "providers": {
             "openai": {"baseUrl": "http://127.0.0.1:1/v1"},
             "gemini": {"baseUrl": "https://g.example:8443/v1beta"},
         },
         "models": ["openai:a", {"provider": "gemini", "model": "b", "limits": {"maxTokens": 5}}, "openai:c"],
-        "limits": {"requestTimeout": TIMEOUT_MS, "retry": {"max": 1, "interval": "1500ms"}, "maxTokens": 50},
-    }))
-    .unwrap();
+        "limits": {"requestTimeout": TIMEOUT_MS, "retry": {"max": 1, "interval": "1000ms"}, "maxTokens": 50},
+    });
+    for (path, value) in more.as_object().into_iter().flatten() {
+        let at = path.split('.').fold(&mut json, |at, key| &mut at[key]);
+        *at = value.clone();
+    }
+    let config: Config = serde_json::from_value(json).unwrap();
     Rc::new(compile(&config).unwrap())
 }
 
-fn exchange(body: &str) -> Exchange {
-    let request = PromptRequest::parse(body.as_bytes()).unwrap();
-    let ids = TurnIds { session: Uuid::from_u128(1), turn: Uuid::from_u128(2) };
-    Exchange::new(gateway(), request, Vec::new(), Some(ids)).unwrap()
+/// An exchange on a worker whose control plane is away, so that nothing need be asked.
+struct Test {
+    exchange: Exchange,
+    fleet: Fleet,
 }
 
-fn server_error() -> Failure {
-    Failure::new(FailureKind::ServerError, "answered with status 503")
+fn circumstances(now_ms: u64) -> Circumstances {
+    let ids = TurnIds { session: Uuid::from_u128(1), turn: Uuid::from_u128(2) };
+    Circumstances { ids: Some(ids), client: Some(client_id(b"me")), seed: 7, now_ms }
+}
+
+fn lonely_fleet() -> Fleet {
+    let mut fleet = Fleet::new(0);
+    // One message without a reply does not mean much.
+    fleet.on_reply(None, 0);
+    assert!(!fleet.is_away() && fleet.next_message(49).is_none() && fleet.next_message(50).is_some());
+    fleet.on_reply(None, 0);
+    assert!(fleet.is_away());
+    fleet
+}
+
+fn test(body: &str) -> Test {
+    test_with(body, serde_json::json!({}))
+}
+
+fn test_with(body: &str, more: serde_json::Value) -> Test {
+    Test::on(lonely_fleet(), gateway(more), body, 0)
+}
+
+impl Test {
+    fn on(fleet: Fleet, gateway: Rc<Gateway>, body: &str, now_ms: u64) -> Self {
+        let request = PromptRequest::parse(body.as_bytes()).unwrap();
+        let exchange = Exchange::new(gateway, request, Vec::new(), circumstances(now_ms), &fleet).unwrap();
+        Self { exchange, fleet }
+    }
+
+    /// Another exchange on the same worker.
+    fn next(mut self, body: &str, now_ms: u64) -> Self {
+        self.exchange.end(&mut self.fleet, now_ms);
+        Self::on(self.fleet, self.exchange.gateway, body, now_ms)
+    }
+
+    fn choose(&mut self, now_ms: u64) -> Step {
+        self.exchange.choose(&mut self.fleet, now_ms)
+    }
+
+    /// Chooses, and begins the attempt in `cluster`.
+    #[track_caller]
+    fn begin(&mut self, cluster: &str, now_ms: u64) -> Attempt {
+        assert_eq!(self.choose(now_ms), Step::Go);
+        assert_eq!(self.exchange.cluster(), cluster);
+        self.exchange.begin_attempt(cluster, now_ms).unwrap()
+    }
+
+    fn fail(&mut self, kind: FailureKind, now_ms: u64) -> Step {
+        self.exchange.fail(Failure::new(kind, "failed"), &mut self.fleet, now_ms)
+    }
+
+    fn arrive(&mut self, now_ms: u64) -> Step {
+        self.exchange.arrive(&mut self.fleet, now_ms)
+    }
+
+    fn complete(&mut self, now_ms: u64) {
+        self.exchange.complete(answer(), &mut self.fleet, now_ms);
+    }
 }
 
 fn answer() -> Answer {
     Answer { text: "hello".into(), finish: Finish::Stop, usage: None }
 }
 
-#[test]
-fn an_unknown_model_is_refused() {
-    let request = PromptRequest::parse(br#"{"prompt":"p","models":["openai:zzz"]}"#).unwrap();
-    let error = Exchange::new(gateway(), request, Vec::new(), None).unwrap_err();
-    assert_eq!(error.code, ErrorCode::OptionError);
-    assert!(error.message.contains("openai:zzz"), "{error}");
+fn error_of(step: Step) -> GatewayError {
+    match step {
+        Step::GiveUp(error) => error,
+        other => panic!("goes on: {other:?}"),
+    }
 }
 
 #[test]
-fn every_attempt_points_the_router_at_the_following_model() {
-    let mut exchange = exchange(r#"{"prompt":"p"}"#);
-    assert_eq!(exchange.first_cluster(), "provider/openai");
-    let first = exchange.begin_attempt("provider/openai", 0).unwrap();
-    assert_eq!(first.next_cluster.as_deref(), Some("provider/gemini"));
+fn an_unknown_model_or_route_is_refused() {
+    for body in [r#"{"prompt":"p","models":["openai:zzz"]}"#, r#"{"prompt":"p","route":"zzz"}"#] {
+        let request = PromptRequest::parse(body.as_bytes()).unwrap();
+        let gateway = gateway(serde_json::json!({}));
+        let error =
+            Exchange::new(gateway, request, Vec::new(), circumstances(0), &Fleet::new(0)).unwrap_err();
+        assert_eq!(error.code, ErrorCode::OptionError);
+        assert!(error.message.contains("zzz"), "{error}");
+    }
+}
+
+#[test]
+fn an_attempt_that_ends_without_a_word_is_settled_in_the_waiting_cluster() {
+    let mut test = test(r#"{"prompt":"p"}"#);
+    let first = test.begin(OPENAI, 0);
     assert_eq!((first.authority.as_str(), first.path.as_str()), ("127.0.0.1:1", "/v1/chat/completions"));
-    // Refused: the router comes to the next cluster without a word.
-    let second = exchange.begin_attempt("provider/gemini", 3).unwrap();
+    assert_eq!(test.exchange.cluster(), WAITING);
+    // Refused.
+    assert_eq!(test.arrive(3), Step::Go);
+    assert_eq!(test.exchange.cluster(), GEMINI);
+    let second = test.exchange.begin_attempt(GEMINI, 3).unwrap();
     assert_eq!(second.authority, "g.example:8443");
-    assert_eq!(second.next_cluster.as_deref(), Some("provider/openai"));
-    exchange.note_response();
-    exchange.complete(answer());
-    assert_eq!((exchange.attempts(), exchange.model_id()), (2, "gemini:b"));
-    let turn = exchange.turn(9).unwrap();
+    test.exchange.note_response();
+    test.complete(5);
+    assert_eq!((test.exchange.attempts(), test.exchange.model_id()), (2, "gemini:b"));
+    let turn = test.exchange.turn(9).unwrap();
     assert_eq!(
         (turn.prompt.as_str(), turn.response.as_str(), turn.model.as_str()),
         ("p", "hello", "gemini:b")
@@ -63,25 +140,267 @@ fn every_attempt_points_the_router_at_the_following_model() {
 }
 
 #[test]
-fn a_server_error_is_retried_on_the_same_model_after_a_wait_then_falls_back_at_once() {
-    let mut exchange = exchange(r#"{"prompt":"p"}"#);
-    exchange.begin_attempt("provider/openai", 0).unwrap();
-    let verdict = exchange.fail(server_error());
-    assert_eq!(verdict, Verdict::TryAgain { cluster: Some("provider/openai".into()), wait_secs: 2 });
-    exchange.begin_attempt("provider/openai", 2_000).unwrap();
-    // The second attempt had already told the router.
-    assert_eq!(exchange.fail(server_error()), Verdict::TryAgain { cluster: None, wait_secs: 0 });
-    exchange.begin_attempt("provider/gemini", 2_001).unwrap();
-    assert_eq!(exchange.attempts(), 3);
+fn the_same_model_is_tried_again_after_a_growing_wait_and_then_the_next_one_at_once() {
+    let mut test = test_with(
+        r#"{"prompt":"p"}"#,
+        serde_json::json!({"limits.retry": {"max": 3, "interval": "1000ms", "maxInterval": "3000ms"}}),
+    );
+    let mut now_ms = 0;
+    for base_ms in [1_000, 2_000, 3_000] {
+        test.begin(OPENAI, now_ms);
+        let Step::Wait { until_ms: Some(until_ms) } = test.fail(FailureKind::ServerError, now_ms) else {
+            panic!("no wait")
+        };
+        assert!((base_ms..=base_ms * 3 / 2).contains(&(until_ms - now_ms)), "{}", until_ms - now_ms);
+        assert_eq!(test.exchange.cluster(), WAITING);
+        assert_eq!(test.choose(until_ms - 1), Step::Wait { until_ms: Some(until_ms) });
+        now_ms = until_ms;
+    }
+    test.begin(OPENAI, now_ms);
+    assert_eq!(test.fail(FailureKind::ServerError, now_ms), Step::Go);
+    assert_eq!((test.exchange.cluster(), test.exchange.attempts()), (GEMINI, 4));
 }
 
 #[test]
-fn models_of_one_provider_need_no_rerouting() {
-    let mut exchange = exchange(r#"{"prompt":"p","models":["openai:a","openai:c"]}"#);
-    let first = exchange.begin_attempt("provider/openai", 0).unwrap();
-    assert_eq!(first.next_cluster, None);
-    let second = exchange.begin_attempt("provider/openai", 1).unwrap();
-    assert!(String::from_utf8(second.body).unwrap().contains(r#""model":"c""#));
+fn a_model_that_opened_meanwhile_is_not_tried_again() {
+    let mut test = test(r#"{"prompt":"p"}"#);
+    test.begin(OPENAI, 0);
+    assert!(matches!(test.fail(FailureKind::ServerError, 0), Step::Wait { .. }));
+    let gateway = Rc::clone(test.exchange.gateway());
+    let mut other = Test::on(test.fleet, gateway, r#"{"prompt":"p"}"#, 10);
+    other.begin(OPENAI, 10);
+    assert_eq!(other.fail(FailureKind::RateLimited, 10), Step::Go);
+    test.fleet = other.fleet;
+    assert_eq!(test.fleet.counts().models_opened, 1);
+    // The wait for the retry is over at once.
+    assert_eq!(test.choose(11), Step::Go);
+    assert_eq!(test.exchange.cluster(), GEMINI);
+}
+
+#[test]
+fn a_retry_beyond_the_total_timeout_is_not_waited_for() {
+    let mut test = test_with(r#"{"prompt":"p"}"#, serde_json::json!({"limits.totalTimeout": 1_500}));
+    test.begin(OPENAI, 600);
+    assert_eq!(test.fail(FailureKind::ServerError, 600), Step::Go);
+    assert_eq!(test.exchange.cluster(), GEMINI);
+}
+
+#[test]
+fn what_failed_is_left_alone_until_its_rest_is_over_and_then_probed_once() {
+    let body = r#"{"prompt":"p","models":["openai:a"]}"#;
+    let mut test = test(body);
+    test.begin(OPENAI, 0);
+    assert_eq!(error_of(test.fail(FailureKind::Timeout, 0)).code, ErrorCode::ProviderRequestTimeoutError);
+    let mut test = test.next(body, 1_500);
+    let error = error_of(test.choose(1_500));
+    assert_eq!(error.code, ErrorCode::ProviderNoModelsAvailableError);
+    assert_eq!((error.retry_after_secs, test.exchange.attempts()), (Some(59), 0));
+    let mut probe = test.next(body, 60_000);
+    probe.begin(OPENAI, 60_000);
+    let mut other = Test::on(probe.fleet, Rc::clone(probe.exchange.gateway()), body, 60_001);
+    assert!(matches!(other.choose(60_001), Step::GiveUp(_)), "there is one probe");
+    probe.fleet = other.fleet;
+    // A probe is not retried.
+    assert_eq!(error_of(probe.fail(FailureKind::ServerError, 60_002)).code, ErrorCode::ProviderResponseError);
+    let mut probe = probe.next(body, 180_002);
+    probe.begin(OPENAI, 180_002);
+    probe.complete(180_003);
+    assert_eq!(probe.next(body, 180_004).choose(180_004), Step::Go);
+}
+
+#[test]
+fn a_bad_prompt_takes_no_model_down() {
+    let body = r#"{"prompt":"p","models":["openai:a"]}"#;
+    for kind in [
+        FailureKind::Rejected,
+        FailureKind::Unsupported,
+        FailureKind::Empty,
+        FailureKind::MaxTokens,
+        FailureKind::TooLarge,
+    ] {
+        let mut test = test(body);
+        test.begin(OPENAI, 0);
+        error_of(test.fail(kind, 0));
+        assert_eq!(test.next(body, 1).choose(1), Step::Go, "{kind:?}");
+    }
+}
+
+#[test]
+fn where_everything_rests_the_least_bad_may_be_tried() {
+    let more = serde_json::json!({"routes": [{"name": "default", "gracefulDegradation": true}]});
+    let body = r#"{"prompt":"p","models":["openai:a","gemini:b"]}"#;
+    let mut test = test_with(body, more);
+    test.begin(OPENAI, 0);
+    assert_eq!(test.fail(FailureKind::QuotaExceeded, 0), Step::Go);
+    test.exchange.begin_attempt(GEMINI, 0).unwrap();
+    error_of(test.fail(FailureKind::Timeout, 0));
+    let mut test = test.next(body, 1);
+    test.begin(GEMINI, 1);
+    error_of(test.fail(FailureKind::ServerError, 1));
+}
+
+#[test]
+fn one_budget_holds_for_all_attempts() {
+    let mut test =
+        test_with(r#"{"prompt":"p"}"#, serde_json::json!({"limits.maxAttempts": 2, "limits.retry.max": 0}));
+    test.begin(OPENAI, 0);
+    assert_eq!(test.fail(FailureKind::Timeout, 0), Step::Go);
+    test.exchange.begin_attempt(GEMINI, 0).unwrap();
+    assert_eq!(error_of(test.fail(FailureKind::Timeout, 0)).message, "gemini:b failed");
+
+    let mut test = test_with(r#"{"prompt":"p"}"#, serde_json::json!({"limits.totalTimeout": "500ms"}));
+    test.begin(OPENAI, 0);
+    assert_eq!(test.exchange.deadline_ms(), Some(500));
+    assert_eq!(error_of(test.fail(FailureKind::ServerError, 500)).message, "openai:a failed");
+
+    let mut test = test_with(r#"{"prompt":"p"}"#, serde_json::json!({"limits.totalTimeout": "500ms"}));
+    test.begin(OPENAI, 0);
+    let error = test.exchange.time_out(&mut test.fleet, 500).unwrap();
+    assert_eq!(error.code, ErrorCode::ProviderRequestTimeoutError);
+    assert_eq!(test.exchange.error_of_foreign_response(&mut test.fleet, || 500), Some(error));
+    assert_eq!(test.exchange.time_out(&mut test.fleet, 500), None);
+}
+
+#[test]
+fn a_model_that_hangs_until_the_time_is_over_rests_and_its_probe_too() {
+    let more = serde_json::json!({"limits.totalTimeout": 500, "restore": {"timeout": "2s"}});
+    let body = r#"{"prompt":"p","models":["openai:a"]}"#;
+    let mut test = test_with(body, more);
+    for (from_ms, until_ms) in [(0, 2_500), (2_500, 7_000)] {
+        test.begin(OPENAI, from_ms);
+        test.exchange.time_out(&mut test.fleet, from_ms + 500).unwrap();
+        test = test.next(body, until_ms - 1);
+        assert!(matches!(test.choose(until_ms - 1), Step::GiveUp(_)));
+        test = test.next(body, until_ms);
+    }
+    // One that began late had no chance.
+    let body = r#"{"prompt":"p","models":["gemini:b"]}"#;
+    let mut test = test.next(body, 10_000);
+    test.begin(GEMINI, 10_300);
+    test.exchange.time_out(&mut test.fleet, 10_500).unwrap();
+    assert_eq!(test.next(body, 10_501).choose(10_501), Step::Go);
+}
+
+#[test]
+fn a_provider_that_asks_for_a_longer_wait_is_not_tried_again_before() {
+    let mut test = test(r#"{"prompt":"p"}"#);
+    test.begin(OPENAI, 0);
+    let busy = Failure { retry_after_ms: Some(60_000), ..Failure::new(FailureKind::ServerError, "failed") };
+    assert_eq!(test.exchange.fail(busy, &mut test.fleet, 0), Step::Go);
+    assert_eq!(test.exchange.cluster(), GEMINI);
+}
+
+#[test]
+fn a_retry_is_over_when_its_answer_begins() {
+    let mut streams = Vec::new();
+    let mut fleet = lonely_fleet();
+    let gateway = gateway(serde_json::json!({}));
+    for _ in 0..4 {
+        let body = r#"{"prompt":"p","stream":true}"#;
+        let mut test = Test::on(fleet, Rc::clone(&gateway), body, 0);
+        test.begin("provider/openai/stream", 0);
+        let Step::Wait { until_ms: Some(until_ms) } = test.fail(FailureKind::ServerError, 0) else {
+            panic!("no retry for stream {}", streams.len())
+        };
+        test.begin("provider/openai/stream", until_ms);
+        test.exchange.commit(&mut test.fleet, until_ms);
+        streams.push(test.exchange);
+        fleet = test.fleet;
+    }
+}
+
+#[test]
+fn a_model_over_its_limit_is_skipped_and_where_none_is_left_the_client_is_told_when() {
+    let more = serde_json::json!({"limits.rate": {"max": 1, "timeWindow": "10s"}});
+    let body = r#"{"prompt":"p","models":["openai:a","gemini:b"]}"#;
+    let mut test = test_with(body, more);
+    test.begin(OPENAI, 0);
+    test.complete(0);
+    let mut test = test.next(body, 1);
+    test.begin(GEMINI, 1);
+    test.complete(1);
+    let error = error_of(test.next(body, 2_500).choose(2_500));
+    assert_eq!((error.code, error.retry_after_secs), (ErrorCode::ProviderRateLimitError, Some(8)));
+}
+
+#[test]
+fn a_consumer_over_its_limit_is_told_so() {
+    let more = serde_json::json!({
+        "clientLimits": {"header": "x-client", "rate": {"max": 1, "timeWindow": "10s"}, "tokens": {"max": 1_000_000, "timeWindow": "10s"}},
+    });
+    let body = r#"{"prompt":"p"}"#;
+    let mut test = test_with(body, more);
+    test.begin(OPENAI, 0);
+    // Other attempts of the same request cost nothing more.
+    assert_eq!(test.fail(FailureKind::Timeout, 0), Step::Go);
+    let error = error_of(test.next(body, 1).choose(1));
+    assert_eq!((error.code, error.retry_after_secs), (ErrorCode::ProviderRateLimitError, Some(10)));
+    assert!(error.message.contains("client"), "{error}");
+}
+
+#[test]
+fn tokens_are_reserved_by_estimate_and_settled_by_usage() {
+    let more = serde_json::json!({"limits.tokens": {"max": 400, "timeWindow": "10s"}});
+    let body = r#"{"prompt":"12345678","models":["openai:a"]}"#;
+    let mut test = test_with(body, more);
+    // 2 for the prompt, 50 for the answer.
+    test.begin(OPENAI, 0);
+    let usage = Some(Usage { input: 2, output: 8 });
+    test.exchange.complete(Answer { usage, ..answer() }, &mut test.fleet, 1);
+    test = test.next(body, 2);
+    test.begin(OPENAI, 2);
+    let (fleet, gateway) = (test.fleet, Rc::clone(test.exchange.gateway()));
+    assert!(
+        matches!(Test::on(fleet, gateway, body, 3).choose(3), Step::GiveUp(_)),
+        "only 38 of a quarter are left"
+    );
+}
+
+#[test]
+fn what_a_stream_used_until_it_was_cut_or_left_counts() {
+    let more = serde_json::json!({"limits.tokens": {"max": 400, "timeWindow": "10s"}});
+    let body = r#"{"prompt":"12345678","models":["openai:a"],"stream":true}"#;
+    for is_cut in [true, false] {
+        let mut test = test_with(body, more.clone());
+        test.begin("provider/openai/stream", 0);
+        test.exchange.commit(&mut test.fleet, 0);
+        test.exchange.add_text(&"x".repeat(4 * 46));
+        if is_cut {
+            test.exchange.fail_committed(Failure::new(FailureKind::Rejected, "cut"), &mut test.fleet, 1);
+        }
+        test.exchange.end(&mut test.fleet, 1);
+        // 2 for the prompt and 46 for what was said: of a quarter, 100, there are 52 left.
+        let gateway = Rc::clone(test.exchange.gateway());
+        let candidate = Candidate { gateway: &gateway, model: &gateway.models[0], target: "openai:a" };
+        assert!(matches!(test.fleet.admit(candidate, 53, false, 2), Admission::No(_)), "cut: {is_cut}");
+        assert!(matches!(test.fleet.admit(candidate, 52, false, 2), Admission::Go(_)), "cut: {is_cut}");
+    }
+}
+
+#[test]
+fn every_endpoint_of_a_model_comes_before_the_next_model() {
+    let more = serde_json::json!({
+        "providers.openai": {"endpoints": [{"baseUrl": "http://127.0.0.1:1/v1"}, {"baseUrl": "http://127.0.0.1:2/v1"}]},
+    });
+    let body = r#"{"prompt":"p","models":["openai:a","gemini:b"]}"#;
+    let mut test = test_with(body, more.clone());
+    assert_eq!(test.choose(0), Step::Go);
+    let first = test.exchange.cluster().to_owned();
+    test.exchange.begin_attempt(&first, 0).unwrap();
+    assert_eq!(test.fail(FailureKind::RateLimited, 0), Step::Go);
+    let second = test.exchange.cluster().to_owned();
+    assert!(first != second && second.starts_with("provider/openai/"), "{first}, then {second}");
+    test.exchange.begin_attempt(&second, 0).unwrap();
+    assert_eq!(test.fail(FailureKind::RateLimited, 0), Step::Go);
+    assert_eq!(test.exchange.cluster(), GEMINI);
+
+    // What is about the model is so at every endpoint.
+    let mut test = test_with(body, more);
+    assert_eq!(test.choose(0), Step::Go);
+    let first = test.exchange.cluster().to_owned();
+    test.exchange.begin_attempt(&first, 0).unwrap();
+    assert_eq!(test.fail(FailureKind::Unsupported, 0), Step::Go);
+    assert_eq!(test.exchange.cluster(), GEMINI);
 }
 
 #[test]
@@ -89,63 +408,54 @@ fn the_last_model_gives_up_with_what_happened() {
     for (name, elapsed_ms, answered, attempts, code) in [
         ("refused", 5, false, 1, ErrorCode::ProviderResponseError),
         ("timed out", TIMEOUT_MS, false, 1, ErrorCode::ProviderRequestTimeoutError),
+        // A timer may fire a little early.
+        ("timed out", TIMEOUT_MS - 2, false, 1, ErrorCode::ProviderRequestTimeoutError),
         ("timed out in its answer", TIMEOUT_MS, true, 1, ErrorCode::ProviderRequestTimeoutError),
         ("cut, and cut again", 5, true, 2, ErrorCode::ProviderResponseError),
     ] {
-        let mut exchange = exchange(r#"{"prompt":"p","models":["openai:a"]}"#);
-        let mut now = 0;
+        let mut test = test(r#"{"prompt":"p","models":["openai:a"]}"#);
+        let mut now_ms = 0;
         let error = loop {
-            match exchange.begin_attempt("provider/openai", now) {
-                Ok(attempt) => assert_eq!(attempt.next_cluster, None, "{name}"),
-                Err(error) => break error,
-            }
+            test.begin(OPENAI, now_ms);
             if answered {
-                exchange.note_response();
+                test.exchange.note_response();
             }
-            now += elapsed_ms;
+            now_ms += elapsed_ms;
+            match test.arrive(now_ms) {
+                Step::Wait { until_ms } => now_ms = until_ms.unwrap(),
+                step => break error_of(step),
+            }
         };
-        assert_eq!((error.code, exchange.attempts()), (code, attempts), "{name}: {error}");
+        assert_eq!((error.code, test.exchange.attempts()), (code, attempts), "{name}: {error}");
         assert!(error.message.starts_with("openai:a "), "{name}: {error}");
-        assert_eq!(exchange.error_of_foreign_response(|| now), Some(error), "{name}");
+        let foreign = test.exchange.error_of_foreign_response(&mut test.fleet, || now_ms);
+        assert_eq!(foreign, Some(error), "{name}");
     }
 }
 
 #[test]
 fn a_refused_prompt_is_answered_at_once() {
-    let mut exchange = exchange(r#"{"prompt":"p"}"#);
-    exchange.begin_attempt("provider/openai", 0).unwrap();
-    let verdict = exchange.fail(Failure::new(FailureKind::Rejected, "prompt too long"));
-    let expected = GatewayError::new(ErrorCode::ProviderBadRequestError, "prompt too long");
-    assert_eq!(verdict, Verdict::GiveUp(expected));
-}
-
-#[test]
-fn the_error_of_the_last_failure_is_the_answer() {
-    let mut exchange = exchange(r#"{"prompt":"p","models":["openai:a","gemini:b"]}"#);
-    exchange.begin_attempt("provider/openai", 0).unwrap();
-    let limited =
-        Failure { retry_after_secs: Some(7), ..Failure::new(FailureKind::RateLimited, "is rate limited") };
-    assert_eq!(exchange.fail(limited.clone()), Verdict::TryAgain { cluster: None, wait_secs: 0 });
-    exchange.begin_attempt("provider/gemini", 1).unwrap();
-    let Verdict::GiveUp(error) = exchange.fail(limited) else { panic!("a plan of two is used up") };
-    assert_eq!((error.code, error.retry_after_secs), (ErrorCode::ProviderRateLimitError, Some(7)));
-    assert_eq!(error.message, "gemini:b is rate limited");
+    let mut test = test(r#"{"prompt":"p"}"#);
+    test.begin(OPENAI, 0);
+    let step = test.exchange.fail(Failure::new(FailureKind::Rejected, "too long"), &mut test.fleet, 0);
+    assert_eq!(step, Step::GiveUp(GatewayError::new(ErrorCode::ProviderBadRequestError, "too long")));
 }
 
 #[test]
 fn a_wrong_cluster_is_a_typed_error() {
-    let mut exchange = exchange(r#"{"prompt":"p"}"#);
-    let error = exchange.begin_attempt("provider/gemini", 0).err().unwrap();
+    let mut test = test(r#"{"prompt":"p"}"#);
+    assert_eq!(test.choose(0), Step::Go);
+    let error = test.exchange.begin_attempt(GEMINI, 0).err().unwrap();
     assert_eq!(error.code, ErrorCode::ProviderNoModelsAvailableError);
 }
 
 #[test]
 fn a_local_reply_of_envoy_becomes_a_typed_error() {
-    let mut exchange = exchange(r#"{"prompt":"p"}"#);
-    let error = exchange.error_of_foreign_response(|| 0).unwrap();
+    let mut test = test(r#"{"prompt":"p"}"#);
+    let error = test.exchange.error_of_foreign_response(&mut test.fleet, || 0).unwrap();
     assert_eq!(error.code, ErrorCode::ProviderNoModelsAvailableError);
-    exchange.complete(answer());
-    assert_eq!(exchange.error_of_foreign_response(|| 0), None);
+    test.complete(0);
+    assert_eq!(test.exchange.error_of_foreign_response(&mut test.fleet, || 0), None);
 }
 
 #[test]
@@ -163,20 +473,12 @@ fn token_limits_take_the_smaller_of_model_and_request() {
 }
 
 #[test]
-fn a_timer_that_fires_a_little_early_is_still_a_timeout() {
-    let mut exchange = exchange(r#"{"prompt":"p","models":["openai:a"]}"#);
-    exchange.begin_attempt("provider/openai", 0).unwrap();
-    let error = exchange.begin_attempt("provider/openai", TIMEOUT_MS - 2).err().unwrap();
-    assert_eq!(error.code, ErrorCode::ProviderRequestTimeoutError);
-}
-
-#[test]
 fn the_end_of_a_stream_is_marked_when_its_turn_is_late() {
-    let mut exchange = exchange(r#"{"prompt":"p","stream":true}"#);
-    exchange.complete(answer());
+    let mut test = test(r#"{"prompt":"p","stream":true}"#);
+    test.complete(0);
     let mut tail = b"data: before\n\n".to_vec();
-    exchange.write_end(&mut tail, Uuid::nil());
-    exchange.mark_end_not_stored(&mut tail, Uuid::nil());
+    test.exchange.write_end(&mut tail, Uuid::nil());
+    test.exchange.mark_end_not_stored(&mut tail, Uuid::nil());
     let tail = String::from_utf8(tail).unwrap();
     assert!(tail.starts_with("data: before\n\nid: "), "{tail}");
     assert_eq!(tail.matches("event: end").count(), 1, "{tail}");
@@ -185,28 +487,34 @@ fn the_end_of_a_stream_is_marked_when_its_turn_is_late() {
 
 #[test]
 fn a_pause_and_a_cut_are_told_apart() {
-    let exchange = exchange(r#"{"prompt":"p","stream":true}"#);
-    assert_eq!(exchange.why_cut(TIMEOUT_MS).kind, FailureKind::Stalled);
-    assert_eq!(exchange.why_cut(TIMEOUT_MS / 2).kind, FailureKind::Cut);
+    let mut test = test(r#"{"prompt":"p","stream":true}"#);
+    assert_eq!(test.exchange.why_cut(TIMEOUT_MS).kind, FailureKind::Timeout);
+    test.exchange.commit(&mut test.fleet, 0);
+    assert_eq!(test.exchange.why_cut(TIMEOUT_MS).kind, FailureKind::Stalled);
+    assert_eq!(test.exchange.why_cut(TIMEOUT_MS / 2).kind, FailureKind::Cut);
 }
 
 #[test]
-fn a_stream_takes_the_hop() {
-    let mut exchange = exchange(r#"{"prompt":"p","stream":true}"#);
-    assert_eq!(exchange.first_cluster(), "provider/openai/stream");
-    let attempt = exchange.begin_attempt("provider/openai/stream", 0).unwrap();
+fn a_stream_takes_the_hop_and_is_remembered_where_its_client_leaves() {
+    let mut test = test(r#"{"prompt":"p","stream":true}"#);
+    let attempt = test.begin("provider/openai/stream", 0);
     assert_eq!(attempt.hop_cluster.as_deref(), Some("provider/openai/hop"));
-    assert_eq!(attempt.next_cluster.as_deref(), Some("provider/gemini/stream"));
+    assert_eq!(test.exchange.turn(9), None);
+    test.exchange.commit(&mut test.fleet, 1);
+    test.exchange.add_text("hel");
+    test.exchange.add_text("lo");
+    let turn = test.exchange.turn(9).unwrap();
+    assert_eq!((turn.response.as_str(), turn.result), ("hello", Outcome::IncompleteInterrupted));
+    assert_eq!((test.fleet.busy("openai:a"), test.exchange.is_interrupted()), (1, true));
+    test.exchange.end(&mut test.fleet, 2);
+    assert_eq!(test.fleet.busy("openai:a"), 0);
 }
 
 #[test]
 fn a_router_that_does_not_retry_gives_the_last_failure() {
-    let mut exchange = exchange(r#"{"prompt":"p"}"#);
-    exchange.begin_attempt("provider/openai", 0).unwrap();
-    exchange.fail(Failure::new(FailureKind::RateLimited, "is rate limited"));
-    let error = exchange.error_of_foreign_response(|| 1).unwrap();
-    assert_eq!(
-        (error.code, error.message.as_str()),
-        (ErrorCode::ProviderRateLimitError, "openai:a is rate limited")
-    );
+    let mut test = test(r#"{"prompt":"p"}"#);
+    test.begin(OPENAI, 0);
+    test.fail(FailureKind::RateLimited, 0);
+    let error = test.exchange.error_of_foreign_response(&mut test.fleet, || 1).unwrap();
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::ProviderRateLimitError, "openai:a failed"));
 }

@@ -2,13 +2,14 @@
 
 use ai_warp_core::answer::StreamReader;
 use ai_warp_core::api::unified;
-use ai_warp_core::chat::Answer;
+use ai_warp_core::chat::Finish;
 use ai_warp_core::dialect::Dialect;
 use ai_warp_core::failure::{Failure, FailureKind};
 use uuid::Uuid;
 
 use super::write_head;
 use crate::exchanges::SharedExchange;
+use crate::fleet;
 use crate::host::{self, Body};
 
 /// A stream of status 200.
@@ -60,17 +61,23 @@ impl Stream {
         let now_ms = host::now_ms();
         let idle_ms = now_ms.saturating_sub(std::mem::replace(&mut self.last_piece_ms, now_ms));
         let mut out = Vec::with_capacity(piece.len());
-        let mut on_text = |text: &str| unified::write_content(&mut out, Uuid::new_v4(), text);
+        let mut exchange = self.exchange.borrow_mut();
+        let mut on_text = |text: &str| {
+            exchange.add_text(text);
+            unified::write_content(&mut out, Uuid::new_v4(), text);
+        };
         let mut result = self.reader.read(&piece, &mut on_text).map(|()| None);
         if result.is_ok() && end_of_stream {
             result = self.reader.finish(&mut on_text).map(Some);
         }
+        exchange.note_usage(self.reader.usage());
+        drop(exchange);
         match result {
             Ok(None) if out.is_empty() && matches!(self.phase, Phase::Held) => {
                 Body::Response.replace(size, b"");
                 return Progress::Held;
             }
-            Ok(answer) => self.pass(answer, &mut out),
+            Ok(finish) => self.pass(finish, now_ms, &mut out),
             Err(failure) => {
                 let failure = match failure.kind {
                     FailureKind::Cut => self.exchange.borrow().why_cut(idle_ms),
@@ -80,7 +87,8 @@ impl Stream {
                     return Progress::Failed(failure);
                 }
                 self.phase = Phase::Over;
-                let error = self.exchange.borrow_mut().fail_committed(failure);
+                let error =
+                    fleet::with(|fleet| self.exchange.borrow_mut().fail_committed(failure, fleet, now_ms));
                 unified::write_error(&mut out, Uuid::new_v4(), &error);
             }
         }
@@ -88,17 +96,17 @@ impl Stream {
         Progress::Passed
     }
 
-    /// Commits if this is the first content, and ends the stream if this is the whole answer.
-    fn pass(&mut self, answer: Option<Answer>, out: &mut Vec<u8>) {
+    /// Commits if this is the first content, and ends the stream if the model has finished.
+    fn pass(&mut self, finish: Option<Finish>, now_ms: u64, out: &mut Vec<u8>) {
         let mut exchange = self.exchange.borrow_mut();
         if matches!(self.phase, Phase::Held) {
             self.phase = Phase::Committed;
-            exchange.commit();
+            fleet::with(|fleet| exchange.commit(fleet, now_ms));
             write_head(&exchange, "text/event-stream", None);
         }
-        if let Some(answer) = answer {
+        if let Some(finish) = finish {
             self.phase = Phase::Over;
-            exchange.complete(answer);
+            fleet::with(|fleet| exchange.complete_stream(finish, fleet, now_ms));
             exchange.write_end(out, Uuid::new_v4());
         }
     }

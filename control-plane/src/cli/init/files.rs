@@ -177,7 +177,7 @@ mod tests {
                     .collect();
                 assert_eq!(models, expected);
                 for (provider, key) in &answers.providers {
-                    assert_eq!(loaded.provider_key(provider.key()), key.as_ref());
+                    assert_eq!(loaded.endpoint_key(provider.key()), key.as_ref());
                 }
             }
         }

@@ -1,12 +1,12 @@
-//! The clusters of the providers, with the attempt filter inside, and the sink.
+//! The clusters of the endpoints, with the attempt filter inside; the one to wait in; and the sink.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ai_warp_core::config::Provider;
+use ai_warp_core::config::{DialectName, Endpoint};
 use ai_warp_core::dialect::dialect;
 use envoy_types::pb::envoy::config::cluster::v3::{
-    CircuitBreakers, Cluster, circuit_breakers, cluster as envoy_cluster,
+    CircuitBreakers, Cluster, OutlierDetection, circuit_breakers, cluster as envoy_cluster,
 };
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::{
@@ -14,7 +14,8 @@ use envoy_types::pb::envoy::config::core::v3::{
     TransportSocket, data_source, transport_socket,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{
-    ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
+    ClusterLoadAssignment, Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints,
+    cluster_load_assignment, lb_endpoint,
 };
 use envoy_types::pb::envoy::extensions::clusters::common::dns::v3::DnsLookupFamily;
 use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
@@ -63,36 +64,77 @@ const REFUSING_PORT: u16 = 1;
 /// Certificate authorities of the system, as Debian and Envoy's images have them.
 const SYSTEM_CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The clusters of one provider: straight to it for whole answers, and by way of the hop for streams.
-pub(super) fn provider(provider: &Provider, has_key: bool, vm: &VmConfig, buffer: u32) -> [Resource; 3] {
-    let attempt = || http_filter(wasm::attempt_filter(vm));
-    let onward = onward_filters(provider, has_key);
-    let straight = with_endpoints(provider, &provider.cluster, [vec![attempt()], onward.clone()].concat());
-    let from_hop = with_endpoints(provider, &provider.hop_cluster, onward);
-    let to_hop = Cluster {
-        load_assignment: Some(endpoints(&provider.stream_cluster, vec![locality(0, hop::address())])),
-        transport_socket: Some(hop::transport()),
-        typed_extension_protocol_options: protocol_options(plain_text(), vec![attempt(), codec()]),
-        ..named(&provider.stream_cluster)
-    };
-    let secrets: Vec<String> = has_key.then(|| secret_name(provider)).into_iter().collect();
-    let needs_dns = provider.base_url.ip().is_none();
-    let finish = |cluster: Cluster| {
-        let name = cluster.name.clone();
-        let per_connection_buffer_limit_bytes = Some(number(buffer));
-        resource(name, &Cluster { per_connection_buffer_limit_bytes, ..cluster })
-    };
+/// Connections that fail in a row before one address of a name is left alone.
+const OUTLIER_FAILURES: u32 = 5;
+
+/// How long it is left alone; longer each time.
+const OUTLIER_REST: Duration = Duration::from_secs(10);
+
+/// Share of a cluster's addresses, in percent, that may be left alone. Envoy counts the endpoint of last resort among them
+/// and does not go beyond the share (`always_eject_one_host` is false unless set): so with less than half, the only address
+/// of a name always stays, and of several at least half do.
+const OUTLIER_SHARE: u32 = 49;
+
+/// How much healthier a name counts than the share of its addresses that are not left alone, in percent. Envoy sends a part
+/// of the requests to the endpoint of last resort once fewer than 72 in 100 are; here it takes fewer than one in ten.
+const OVERPROVISIONING: u32 = 1_000;
+
+/// The clusters of one endpoint: straight to it for whole answers, and by way of the hop for streams.
+pub(super) fn endpoint(
+    dialect: DialectName,
+    endpoint: &Endpoint,
+    has_key: bool,
+    vm: &VmConfig,
+    buffer: u32,
+) -> [Resource; 3] {
+    let onward = onward_filters(dialect, endpoint, has_key);
+    let straight = to_provider(endpoint, &endpoint.cluster, [vec![attempt(vm)], onward.clone()].concat());
+    let from_hop = to_provider(endpoint, &endpoint.hop_cluster, onward);
+    let secrets: Vec<String> = has_key.then(|| secret_name(endpoint)).into_iter().collect();
+    let needs_dns = endpoint.base_url.ip().is_none();
     [
-        Resource { secrets: secrets.clone(), needs_dns, ..finish(straight) },
-        Resource { secrets, needs_dns, ..finish(from_hop) },
-        finish(to_hop),
+        Resource { secrets: secrets.clone(), needs_dns, ..finish(straight, buffer) },
+        Resource { secrets, needs_dns, ..finish(from_hop, buffer) },
+        finish(to_hop(&endpoint.stream_cluster, vm), buffer),
     ]
+}
+
+/// The cluster in which an exchange waits between two attempts: its attempt filter holds the request for as long as it must,
+/// and what the hop answers brings the router back.
+pub(super) fn waiting(name: &str, vm: &VmConfig, buffer: u32) -> Resource {
+    finish(to_hop(name, vm), buffer)
+}
+
+/// The cluster without endpoints.
+pub(super) fn sink() -> Resource {
+    let cluster = Cluster { load_assignment: Some(assignment(SINK, Vec::new())), ..named(SINK) };
+    resource(SINK, &cluster)
+}
+
+fn finish(cluster: Cluster, buffer: u32) -> Resource {
+    let name = cluster.name.clone();
+    let per_connection_buffer_limit_bytes = Some(number(buffer));
+    resource(name, &Cluster { per_connection_buffer_limit_bytes, ..cluster })
+}
+
+fn attempt(vm: &VmConfig) -> HttpFilter {
+    http_filter(wasm::attempt_filter(vm))
+}
+
+/// A cluster of attempts that leads to the hop.
+fn to_hop(name: &str, vm: &VmConfig) -> Cluster {
+    Cluster {
+        load_assignment: Some(assignment(name, vec![locality(0, hop::address())])),
+        transport_socket: Some(hop::transport()),
+        typed_extension_protocol_options: protocol_options(plain_text(), vec![attempt(vm), codec()]),
+        ..named(name)
+    }
 }
 
 fn named(name: &str) -> Cluster {
     Cluster {
         name: name.to_owned(),
-        // Statistics go by the provider, whatever hash its name ends with.
+        // Statistics go by the endpoint, whatever hash its name ends with.
         alt_stat_name: name.split('@').next().unwrap_or(name).to_owned(),
         connect_timeout: Some(duration(CONNECT_TIMEOUT)),
         circuit_breakers: Some(unlimited()),
@@ -100,32 +142,55 @@ fn named(name: &str) -> Cluster {
     }
 }
 
-/// A cluster of the provider's own endpoints.
-fn with_endpoints(provider: &Provider, name: &str, filters: Vec<HttpFilter>) -> Cluster {
-    let url = &provider.base_url;
-    let mut localities = vec![locality(0, socket(&url.host, url.port))];
-    let is_address = url.ip().is_some();
-    if !is_address {
-        localities.push(locality(1, socket("127.0.0.1", REFUSING_PORT)));
-    }
+/// A cluster of the addresses of an endpoint.
+fn to_provider(endpoint: &Endpoint, name: &str, filters: Vec<HttpFilter>) -> Cluster {
+    let url = &endpoint.base_url;
     let protocol = if url.tls { by_alpn() } else { plain_text() };
-    Cluster {
-        cluster_discovery_type: (!is_address).then(by_dns),
-        load_assignment: Some(endpoints(name, localities)),
+    let cluster = Cluster {
+        load_assignment: Some(assignment(name, vec![locality(0, socket(&url.host, url.port))])),
         typed_extension_protocol_options: protocol_options(protocol, filters),
-        transport_socket: url.tls.then(|| tls(provider)),
+        transport_socket: url.tls.then(|| tls(endpoint)),
         ..named(name)
+    };
+    if url.ip().is_some() { cluster } else { by_name(cluster) }
+}
+
+/// Makes of the host of `cluster` a name: looked up, with an endpoint of last resort, and with addresses of which each may
+/// be left alone by itself.
+fn by_name(mut cluster: Cluster) -> Cluster {
+    if let Some(assignment) = &mut cluster.load_assignment {
+        assignment.endpoints.push(locality(1, socket("127.0.0.1", REFUSING_PORT)));
+        assignment.policy = Some(cluster_load_assignment::Policy {
+            overprovisioning_factor: Some(number(OVERPROVISIONING)),
+            ..Default::default()
+        });
+    }
+    Cluster {
+        cluster_discovery_type: Some(by_dns()),
+        outlier_detection: Some(outlier_detection()),
+        ..cluster
     }
 }
 
-fn endpoints(cluster: &str, endpoints: Vec<LocalityLbEndpoints>) -> ClusterLoadAssignment {
+fn assignment(cluster: &str, endpoints: Vec<LocalityLbEndpoints>) -> ClusterLoadAssignment {
     ClusterLoadAssignment { cluster_name: cluster.to_owned(), endpoints, ..Default::default() }
 }
 
-/// The cluster without endpoints.
-pub(super) fn sink() -> Resource {
-    let cluster = Cluster { load_assignment: Some(endpoints(SINK, Vec::new())), ..named(SINK) };
-    resource(SINK, &cluster)
+/// Leaves an address alone to which no connection can be made. What the provider answers does not count: that is for the
+/// breaker, which knows models. Resets and timeouts count, but every request that gets a connection begins the count anew.
+fn outlier_detection() -> OutlierDetection {
+    OutlierDetection {
+        split_external_local_origin_errors: true,
+        consecutive_local_origin_failure: Some(number(OUTLIER_FAILURES)),
+        enforcing_consecutive_local_origin_failure: Some(number(100)),
+        enforcing_local_origin_success_rate: Some(number(0)),
+        enforcing_consecutive_5xx: Some(number(0)),
+        enforcing_consecutive_gateway_failure: Some(number(0)),
+        enforcing_success_rate: Some(number(0)),
+        max_ejection_percent: Some(number(OUTLIER_SHARE)),
+        base_ejection_time: Some(duration(OUTLIER_REST)),
+        ..Default::default()
+    }
 }
 
 /// Endpoints by name: every address the name has, looked up again as its TTL says.
@@ -142,7 +207,7 @@ fn by_dns() -> envoy_cluster::ClusterDiscoveryType {
 }
 
 fn locality(priority: u32, address: Address) -> LocalityLbEndpoints {
-    let endpoint = Endpoint { address: Some(address), ..Default::default() };
+    let endpoint = EnvoyEndpoint { address: Some(address), ..Default::default() };
     LocalityLbEndpoints {
         priority,
         lb_endpoints: vec![LbEndpoint {
@@ -195,13 +260,14 @@ fn protocol_options(protocol: UpstreamProtocolOptions, filters: Vec<HttpFilter>)
 }
 
 /// What every request to the provider passes, after the attempt: its extra headers, its key, the codec.
-fn onward_filters(provider: &Provider, has_key: bool) -> Vec<HttpFilter> {
+fn onward_filters(dialect: DialectName, endpoint: &Endpoint, has_key: bool) -> Vec<HttpFilter> {
     let mut filters = Vec::new();
-    if !provider.headers.is_empty() {
-        filters.push(http_filter(extension("envoy.filters.http.header_mutation", &extra_headers(provider))));
+    if !endpoint.headers.is_empty() {
+        filters.push(http_filter(extension("envoy.filters.http.header_mutation", &extra_headers(endpoint))));
     }
     if has_key {
-        filters.push(http_filter(extension("envoy.filters.http.credential_injector", &injector(provider))));
+        let injector = injector(dialect, endpoint);
+        filters.push(http_filter(extension("envoy.filters.http.credential_injector", &injector)));
     }
     filters.push(codec());
     filters
@@ -211,13 +277,13 @@ fn codec() -> HttpFilter {
     http_filter(extension("envoy.filters.http.upstream_codec", &UpstreamCodec::default()))
 }
 
-fn extra_headers(provider: &Provider) -> HeaderMutationFilter {
+fn extra_headers(endpoint: &Endpoint) -> HeaderMutationFilter {
     let set = |(name, value): (&String, &String)| HeaderMutation {
         action: Some(header_mutation::Action::Append(set_header(name, value))),
     };
     HeaderMutationFilter {
         mutations: Some(Mutations {
-            request_mutations: provider.headers.iter().map(set).collect(),
+            request_mutations: endpoint.headers.iter().map(set).collect(),
             ..Default::default()
         }),
         ..Default::default()
@@ -226,10 +292,10 @@ fn extra_headers(provider: &Provider) -> HeaderMutationFilter {
 
 /// Puts the key into the provider's header. The secret that has not come yet must not fail the request here, where no
 /// other model is tried; the provider's own 401 does that.
-fn injector(provider: &Provider) -> CredentialInjector {
+fn injector(name: DialectName, endpoint: &Endpoint) -> CredentialInjector {
     let generic = Generic {
-        credential: Some(SdsSecretConfig { name: secret_name(provider), sds_config: Some(from_ads()) }),
-        header: dialect(provider.dialect).credential().header.to_owned(),
+        credential: Some(SdsSecretConfig { name: secret_name(endpoint), sds_config: Some(from_ads()) }),
+        header: dialect(name).credential().header.to_owned(),
         ..Default::default()
     };
     CredentialInjector {
@@ -240,14 +306,14 @@ fn injector(provider: &Provider) -> CredentialInjector {
 }
 
 /// TLS with SNI, and the certificate checked against the name in the URL.
-fn tls(provider: &Provider) -> TransportSocket {
-    let host = &provider.base_url.host;
-    let (san_type, sni) = match provider.base_url.ip() {
+fn tls(endpoint: &Endpoint) -> TransportSocket {
+    let host = &endpoint.base_url.host;
+    let (san_type, sni) = match endpoint.base_url.ip() {
         Some(_) => (subject_alt_name_matcher::SanType::IpAddress, String::new()),
         None => (subject_alt_name_matcher::SanType::Dns, host.clone()),
     };
     let ca_file =
-        provider.ca_file.as_ref().map_or_else(|| SYSTEM_CA_FILE.into(), |path| path.to_string_lossy());
+        endpoint.ca_file.as_ref().map_or_else(|| SYSTEM_CA_FILE.into(), |path| path.to_string_lossy());
     let validation = CertificateValidationContext {
         trusted_ca: Some(DataSource {
             specifier: Some(data_source::Specifier::Filename(ca_file.into_owned())),

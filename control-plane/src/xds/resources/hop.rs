@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ai_warp_core::config::Gateway;
-use ai_warp_core::plugin::{HOP_FAILED_HEADER, HOP_HEADER};
+use ai_warp_core::plugin::{HOP_FAILED_HEADER, HOP_HEADER, RETRY_HEADER, WAITING_PATH};
 use envoy_types::pb::envoy::config::accesslog::v3::{AccessLogFilter, ResponseFlagFilter, access_log_filter};
 use envoy_types::pb::envoy::config::core::v3::{
     Address, EnvoyInternalAddress, Http1ProtocolOptions, TransportSocket, address, envoy_internal_address,
@@ -14,7 +14,8 @@ use envoy_types::pb::envoy::config::core::v3::{
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter, listener};
 use envoy_types::pb::envoy::config::route::v3::{
-    Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route, route_action, route_match,
+    DirectResponseAction, HeaderMatcher, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+    header_matcher, route, route_action, route_match,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, LocalReplyConfig, Rds, ResponseMapper, http_connection_manager,
@@ -31,6 +32,9 @@ pub(super) const HOP: &str = "ai-warp-hop";
 
 /// How much longer the hop waits than the attempt, whose own timeout leads to the next model and must come first.
 const IDLE_SLACK_MS: u64 = 10;
+
+/// Status of what the hop answers to an exchange that waited. Nobody sees it: the router retries by the header.
+const BACK_STATUS: u32 = 503;
 
 /// The address that leads to the hop.
 pub(super) fn address() -> Address {
@@ -115,9 +119,47 @@ fn mark_own_replies() -> ResponseMapper {
     }
 }
 
-/// The hop's one route: on to the cluster that the attempt names.
+/// The hop's routes: on to the cluster that the attempt names, or back from a wait.
 pub(super) fn routes(gateway: &Gateway) -> Resource {
-    let onward = Route {
+    let routes = RouteConfiguration {
+        name: HOP.to_owned(),
+        virtual_hosts: vec![VirtualHost {
+            name: HOP.to_owned(),
+            domains: vec!["*".to_owned()],
+            routes: vec![back(), onward(gateway)],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    resource(HOP, &routes)
+}
+
+/// The answer to an exchange that has waited long enough: "come again". It is the gateway's router that retries, since an
+/// upstream filter cannot answer by itself without ending the request. Envoy sets no flag on a direct response, so it is
+/// not marked as a failure of the hop.
+fn back() -> Route {
+    let no_hop = HeaderMatcher {
+        name: HOP_HEADER.to_owned(),
+        header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::PresentMatch(false)),
+        ..Default::default()
+    };
+    Route {
+        r#match: Some(RouteMatch {
+            path_specifier: Some(route_match::PathSpecifier::Path(WAITING_PATH.to_owned())),
+            headers: vec![no_hop],
+            ..Default::default()
+        }),
+        action: Some(route::Action::DirectResponse(DirectResponseAction {
+            status: BACK_STATUS,
+            ..Default::default()
+        })),
+        response_headers_to_add: vec![set_header(RETRY_HEADER, "1")],
+        ..Default::default()
+    }
+}
+
+fn onward(gateway: &Gateway) -> Route {
+    Route {
         r#match: Some(RouteMatch {
             path_specifier: Some(route_match::PathSpecifier::Prefix("/".to_owned())),
             ..Default::default()
@@ -131,16 +173,5 @@ pub(super) fn routes(gateway: &Gateway) -> Resource {
         response_headers_to_remove: vec![HOP_FAILED_HEADER.to_owned()],
         request_headers_to_remove: vec![HOP_HEADER.to_owned(), "x-forwarded-proto".to_owned()],
         ..Default::default()
-    };
-    let routes = RouteConfiguration {
-        name: HOP.to_owned(),
-        virtual_hosts: vec![VirtualHost {
-            name: HOP.to_owned(),
-            domains: vec!["*".to_owned()],
-            routes: vec![onward],
-            ..Default::default()
-        }],
-        ..Default::default()
-    };
-    resource(HOP, &routes)
+    }
 }

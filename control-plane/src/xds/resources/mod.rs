@@ -4,6 +4,7 @@
 //! traits of one Envoy to everything that Envoy is told.
 
 mod cluster;
+mod destination;
 mod hop;
 mod listener;
 pub(super) mod naming;
@@ -14,12 +15,12 @@ mod wasm;
 
 use std::collections::BTreeMap;
 
-use ai_warp_core::config::{Gateway, Provider};
+use ai_warp_core::config::Gateway;
 use envoy_types::pb::google::protobuf::Any;
 
-use crate::config::SecretString;
 use crate::filter_code::FilterCode;
 
+pub use destination::{Destination, Place};
 pub use listener::LISTENER;
 pub(super) use proto::short_hash;
 pub use secret::secret_name;
@@ -99,10 +100,9 @@ pub struct Inputs<'a> {
     pub hostname: &'a str,
     /// Port the gateway binds.
     pub port: u16,
-    /// API keys by provider.
-    pub keys: &'a BTreeMap<String, SecretString>,
-    /// Providers that an earlier configuration had: requests planned with it may still be under way.
-    pub retired: &'a [(Provider, Option<SecretString>)],
+    /// Where exchanges can be sent: what [`Destination::all`] says, and what earlier configurations had while requests
+    /// planned with them may still be under way.
+    pub destinations: &'a [Destination],
     /// The filter's code.
     pub filter: &'a FilterCode,
 }
@@ -145,19 +145,21 @@ fn buffer_limit(gateway: &Gateway) -> u32 {
 
 /// Builds everything one Envoy is told.
 pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
-    let Inputs { gateway, keys, retired, filter, .. } = inputs;
+    let Inputs { gateway, destinations, filter, .. } = inputs;
     let mut resources = Resources::default();
-    let current = gateway.providers.iter().map(|provider| (provider, keys.get(&provider.name)));
-    let providers: Vec<_> =
-        current.chain(retired.iter().map(|(provider, key)| (provider, key.as_ref()))).collect();
     let code = wasm::code(filter, node);
     let buffer = buffer_limit(gateway);
-    for (provider, key) in &providers {
-        for cluster in cluster::provider(provider, key.is_some(), &code, buffer) {
-            resources.add(Kind::Cluster, cluster);
-        }
-        if let Some(key) = key {
-            resources.add(Kind::Secret, secret::provider_key(provider, key));
+    for Destination { place, buffer } in destinations {
+        match place {
+            Place::Endpoint { dialect, endpoint, key } => {
+                for cluster in cluster::endpoint(*dialect, endpoint, key.is_some(), &code, *buffer) {
+                    resources.add(Kind::Cluster, cluster);
+                }
+                if let Some(key) = key {
+                    resources.add(Kind::Secret, secret::endpoint_key(*dialect, endpoint, key));
+                }
+            }
+            Place::Waiting(name) => resources.add(Kind::Cluster, cluster::waiting(name, &code, *buffer)),
         }
     }
     resources.add(Kind::Cluster, cluster::sink());
@@ -165,9 +167,8 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, buffer));
     resources.add(Kind::Listener, hop::listener(&code, buffer));
     resources.add(Kind::Route, hop::routes(gateway));
-    let names = providers.iter().flat_map(|(provider, _)| [&provider.cluster, &provider.stream_cluster]);
-    let names: Vec<&str> = names.map(String::as_str).collect();
-    resources.add(Kind::Route, route::gateway(gateway, &names));
+    let choices: Vec<&str> = destinations.iter().flat_map(Destination::choices).collect();
+    resources.add(Kind::Route, route::gateway(gateway, &choices));
     resources.add(Kind::Extension, wasm::gateway_filter(gateway, &code));
     for list in resources.0.values_mut() {
         list.sort_by(|a, b| a.name.cmp(&b.name));

@@ -7,41 +7,50 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use ai_warp_core::config::{Gateway, Provider};
+use ai_warp_core::config::{DialectName, Endpoint, Gateway};
 
 use crate::filter_code::FilterCode;
 
 /// `gateway` with every cluster named for what it is made of.
 pub(in crate::xds) fn by_content(gateway: &Gateway, filter: &FilterCode) -> Gateway {
     let mut gateway = gateway.clone();
-    let buffer = super::buffer_limit(&gateway);
+    let mut common = DefaultHasher::new();
+    super::buffer_limit(&gateway).hash(&mut common);
+    filter.sha256.hash(&mut common);
+    gateway.waiting_cluster.push_str(&mark(&common));
     for provider in &mut gateway.providers {
-        let mark = mark(provider, buffer, filter);
-        for name in [&mut provider.cluster, &mut provider.stream_cluster, &mut provider.hop_cluster] {
-            name.push_str(&mark);
+        for endpoint in &mut provider.endpoints {
+            let mut hasher = common.clone();
+            hash(endpoint, provider.dialect, &mut hasher);
+            let mark = mark(&hasher);
+            for name in [&mut endpoint.cluster, &mut endpoint.stream_cluster, &mut endpoint.hop_cluster] {
+                name.push_str(&mark);
+            }
         }
     }
     gateway
 }
 
-/// Hash of all that makes a provider's clusters, except its key: a key changes by SDS.
-fn mark(provider: &Provider, buffer: u32, filter: &FilterCode) -> String {
-    let Provider {
-        name: _,
-        cluster: _,
-        stream_cluster: _,
-        hop_cluster: _,
-        dialect,
+/// Hashes all that makes the clusters of one endpoint alone, except its key: a key changes by SDS.
+fn hash(endpoint: &Endpoint, dialect: DialectName, hasher: &mut DefaultHasher) {
+    // The name as well: the endpoint `stream` of a provider has a cluster where the provider by itself had another.
+    let Endpoint {
+        name,
         base_url,
         headers,
         ca_file,
-    } = provider;
-    let mut hasher = DefaultHasher::new();
-    (*dialect as u8).hash(&mut hasher);
-    base_url.to_string().hash(&mut hasher);
-    headers.hash(&mut hasher);
-    ca_file.hash(&mut hasher);
-    buffer.hash(&mut hasher);
-    filter.sha256.hash(&mut hasher);
+        weight: _,
+        cluster: _,
+        stream_cluster: _,
+        hop_cluster: _,
+    } = endpoint;
+    name.hash(hasher);
+    (dialect as u8).hash(hasher);
+    base_url.to_string().hash(hasher);
+    headers.hash(hasher);
+    ca_file.hash(hasher);
+}
+
+fn mark(hasher: &DefaultHasher) -> String {
     format!("@{:08x}", hasher.finish() as u32)
 }

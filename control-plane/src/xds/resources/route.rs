@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ai_warp_core::api::unified::MAX_MODELS;
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
-use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, RETRY_HEADER, RETRY_WAIT_HEADER, SYNC_CLUSTER};
+use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, RETRY_HEADER, SYNC_CLUSTER};
 use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
 use envoy_types::pb::envoy::config::route::v3::{
     ClusterSpecifierPlugin, DirectResponseAction, FilterConfig, HeaderMatcher, RetryPolicy, Route,
@@ -38,11 +37,15 @@ pub(super) const SESSIONS_PREFIX: &str = "/api/v1/sessions";
 /// Longest wait for the sessions API.
 const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Wait before a fallback: as good as none.
-const FALLBACK_WAIT: Duration = Duration::from_millis(1);
+/// Wait before the router comes back: as good as none. Exchanges that must wait do so in the waiting cluster.
+const ROUTER_WAIT: Duration = Duration::from_millis(1);
 
-/// Longest wait that an attempt may ask for.
-const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(300);
+/// How often the router may come back for each attempt: for itself, and by way of the waiting cluster, which it may find
+/// changed, or reach because an attempt ended without a word.
+const RETURNS_PER_ATTEMPT: u32 = 4;
+
+/// And beside them: to be told that nothing is left, and for waits that belong to no attempt.
+const RETURNS_BESIDE: u32 = 16;
 
 /// The routes, with `clusters` to choose from.
 pub(super) fn gateway(gateway: &Gateway, clusters: &[&str]) -> Resource {
@@ -79,7 +82,7 @@ fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
             routes,
             // The router keeps the client's body for every attempt.
             request_body_buffer_limit: Some(UInt64Value { value: largest_body }),
-            response_headers_to_remove: vec![RETRY_HEADER.to_owned(), RETRY_WAIT_HEADER.to_owned()],
+            response_headers_to_remove: vec![RETRY_HEADER.to_owned()],
             ..Default::default()
         }],
         ..Default::default()
@@ -110,9 +113,6 @@ fn prompt_route(path: route_match::PathSpecifier, gateway: &Gateway, clusters: &
 
 /// The filter alone says what is retried; Envoy does the retrying, each time asking anew which cluster is meant.
 fn retry_policy(gateway: &Gateway) -> RetryPolicy {
-    let tries = 1 + u32::from(gateway.retry_max);
-    let longest_plan = u32::try_from(gateway.models.len().max(MAX_MODELS)).unwrap_or(u32::MAX);
-    let most_attempts = longest_plan.saturating_mul(tries);
     RetryPolicy {
         retry_on: "retriable-headers,reset,connect-failure".to_owned(),
         retriable_headers: vec![HeaderMatcher {
@@ -120,24 +120,25 @@ fn retry_policy(gateway: &Gateway) -> RetryPolicy {
             header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::PresentMatch(true)),
             ..Default::default()
         }],
-        // One more than a plan can need: a last attempt that ends without a word comes back to be told that it was.
-        num_retries: Some(number(most_attempts)),
+        // The exchange counts its attempts. This only bounds what the router does should the two disagree.
+        num_retries: Some(number(most_returns(gateway))),
         // The gap between the pieces of a stream is the hop's to watch: a timeout here would reset the client.
         per_try_timeout: Some(millis(gateway.request_timeout_ms)),
         refresh_cluster_on_retry: true,
         retry_back_off: Some(retry_policy::RetryBackOff {
-            base_interval: Some(duration(FALLBACK_WAIT)),
-            max_interval: Some(duration(FALLBACK_WAIT)),
-        }),
-        rate_limited_retry_back_off: Some(retry_policy::RateLimitedRetryBackOff {
-            reset_headers: vec![retry_policy::ResetHeader {
-                name: RETRY_WAIT_HEADER.to_owned(),
-                format: retry_policy::ResetHeaderFormat::Seconds.into(),
-            }],
-            max_interval: Some(duration(LONGEST_RETRY_WAIT)),
+            base_interval: Some(duration(ROUTER_WAIT)),
+            max_interval: Some(duration(ROUTER_WAIT)),
         }),
         ..Default::default()
     }
+}
+
+/// How often the router may come back to choose a cluster for one request.
+fn most_returns(gateway: &Gateway) -> u32 {
+    let of_attempts = gateway.max_attempts.saturating_mul(RETURNS_PER_ATTEMPT);
+    // The timeout of a try holds for waits as well: a longer one is continued by the next try.
+    let of_waits = gateway.total_timeout_ms.div_ceil(gateway.request_timeout_ms.max(1));
+    of_attempts.saturating_add(RETURNS_BESIDE).saturating_add(u32::try_from(of_waits).unwrap_or(u32::MAX))
 }
 
 /// "The cluster that the filter state names."

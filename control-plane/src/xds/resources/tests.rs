@@ -1,10 +1,15 @@
 //! What Envoy is told. That Envoy takes it is for the end-to-end tests.
 
+use std::collections::BTreeMap;
+
 use ai_warp_core::config::{Config, Secret, compile};
+use ai_warp_core::plugin::{RETRY_HEADER, WAITING_PATH};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, route};
 use prost::Message as _;
 
 use super::*;
+use crate::config::SecretString;
 
 /// The resources for `providers` (JSON) and `models`.
 pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
@@ -12,21 +17,24 @@ pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
         format!(r#"{{"providers": {providers}, "models": {}}}"#, serde_json::to_string(models).unwrap());
     let config: Config = serde_json::from_str(&json).unwrap();
     let gateway = compile(&config).unwrap();
-    let keys = config.providers.iter().filter_map(|(name, provider)| match &provider.api_key {
-        Some(Secret::Literal(key)) => Some((name.clone(), SecretString::new(key.clone()))),
+    let keys = config.api_keys().filter_map(|key| match key.secret {
+        Secret::Literal(value) => Some((key.endpoint, SecretString::new(value))),
         _ => None,
     });
-    let filter =
-        FilterCode { path: "/filter.wasm".into(), sha256: "ab".repeat(32), bytes: Vec::new().into() };
+    let destinations = Destination::all(&gateway, &keys.collect());
+    let filter = filter();
     let inputs = Inputs {
         gateway: &gateway,
         hostname: "127.0.0.1",
         port: 3042,
-        keys: &keys.collect(),
-        retired: &[],
+        destinations: &destinations,
         filter: &filter,
     };
     build(inputs, &NodeTraits { port: None, filter_path: Some("/filter.wasm".into()) })
+}
+
+fn filter() -> FilterCode {
+    FilterCode { path: "/filter.wasm".into(), sha256: "ab".repeat(32), bytes: Vec::new().into() }
 }
 
 /// The same with one provider that has a key, and one that has none.
@@ -55,7 +63,13 @@ fn a_provider_has_a_cluster_for_each_road_and_models_share_it() {
     let clusters: Vec<_> = resources.of(Kind::Cluster).iter().map(|cluster| cluster.name.as_str()).collect();
     assert_eq!(
         clusters,
-        ["ai-warp/none", "provider/openai", "provider/openai/hop", "provider/openai/stream"]
+        [
+            "ai-warp/none",
+            "ai-warp/waiting",
+            "provider/openai",
+            "provider/openai/hop",
+            "provider/openai/stream"
+        ]
     );
 }
 
@@ -86,9 +100,92 @@ fn what_reaches_a_name_has_an_endpoint_of_last_resort() {
         let by_name = ["provider/named", "provider/named/hop"].contains(&cluster.name.as_str());
         assert_eq!(cluster.needs_dns, by_name, "{}", cluster.name);
         let decoded = Cluster::decode(cluster.body.value.as_slice()).unwrap();
-        let endpoints = decoded.load_assignment.unwrap_or_default().endpoints;
-        assert_eq!(endpoints.iter().any(|locality| locality.priority == 1), by_name, "{}", cluster.name);
+        let assignment = decoded.load_assignment.unwrap_or_default();
+        let has_last = assignment.endpoints.iter().any(|locality| locality.priority == 1);
+        assert_eq!(has_last, by_name, "{}", cluster.name);
+        let outliers = decoded.outlier_detection;
+        assert_eq!(outliers.is_some(), by_name, "{}", cluster.name);
+        // One address and the endpoint of last resort are two hosts: half of them would be the address.
+        let share = outliers.and_then(|outliers| outliers.max_ejection_percent);
+        assert!(share.is_none_or(|share| share.value < 50), "{}", cluster.name);
     }
+}
+
+#[test]
+fn endpoints_have_clusters_and_keys_of_their_own() {
+    let resources = resources(
+        r#"{"openai": {"endpoints": [
+            {"baseUrl": "http://127.0.0.1:1", "apiKey": "key-of-one"},
+            {"name": "eu", "baseUrl": "http://127.0.0.1:2", "apiKey": "key-of-eu", "headers": {"x-region": "eu"}},
+            {"baseUrl": "http://127.0.0.1:3"}
+        ]}}"#,
+        &["openai:a"],
+    );
+    let names = |kind| resources.of(kind).iter().map(|resource| resource.name.as_str()).collect::<Vec<_>>();
+    let clusters: Vec<_> = ["1", "3", "eu"]
+        .iter()
+        .flat_map(|name| ["", "/hop", "/stream"].map(|road| format!("provider/openai/{name}{road}")))
+        .collect();
+    assert_eq!(names(Kind::Cluster)[2..], clusters);
+    assert_eq!(names(Kind::Secret), ["provider/openai/1/key", "provider/openai/eu/key"]);
+    assert!(holds(&resources.of(Kind::Secret)[1], "Bearer key-of-eu"));
+    for cluster in resources.of(Kind::Cluster) {
+        let is_eu = ["provider/openai/eu", "provider/openai/eu/hop"].contains(&cluster.name.as_str());
+        assert_eq!(holds(cluster, "x-region"), is_eu, "{}", cluster.name);
+        assert_eq!(holds(cluster, "provider/openai/eu/key"), is_eu, "{}", cluster.name);
+    }
+}
+
+#[test]
+fn an_exchange_can_wait_and_comes_back() {
+    let resources = with_keys(&["openai:a"]);
+    let of = |kind, name: &str| resources.of(kind).iter().find(|resource| resource.name == name).unwrap();
+    assert!(holds(of(Kind::Route, "gateway"), "ai-warp/waiting"), "the router can choose it");
+    let waiting = of(Kind::Cluster, "ai-warp/waiting");
+    assert!(holds(waiting, "ai-warp.attempt") && holds(waiting, "ai-warp-hop"));
+
+    let routes = RouteConfiguration::decode(of(Kind::Route, "ai-warp-hop").body.value.as_slice()).unwrap();
+    let back = &routes.virtual_hosts[0].routes[0];
+    assert!(holds(of(Kind::Route, "ai-warp-hop"), WAITING_PATH));
+    assert!(matches!(&back.action, Some(route::Action::DirectResponse(answer)) if answer.status == 503));
+    assert_eq!(back.response_headers_to_add[0].header.as_ref().unwrap().key, RETRY_HEADER);
+}
+
+#[test]
+fn the_router_comes_back_as_often_as_any_exchange_may_need() {
+    let resources = with_keys(&["openai:a"]);
+    let routes = RouteConfiguration::decode(resources.of(Kind::Route)[1].body.value.as_slice()).unwrap();
+    let Some(route::Action::Route(action)) = &routes.virtual_hosts[0].routes[0].action else {
+        panic!("no route")
+    };
+    let policy = action.retry_policy.as_ref().unwrap();
+    // Ten attempts, and a wait of two minutes in tries of 30 s.
+    assert_eq!(policy.num_retries.unwrap().value, 10 * 4 + 16 + 4);
+    assert!(policy.rate_limited_retry_back_off.is_none());
+}
+
+#[test]
+fn what_makes_a_cluster_makes_its_name() {
+    let names = |json: &str, sha256: &str| {
+        let gateway = compile(&serde_json::from_str::<Config>(json).unwrap()).unwrap();
+        let filter = FilterCode { sha256: sha256.to_owned(), ..filter() };
+        let named = naming::by_content(&gateway, &filter);
+        let endpoint = &named.providers[0].endpoints[0];
+        [endpoint.cluster.clone(), named.waiting_cluster.clone()]
+    };
+    let config = |endpoint: &str, more: &str| {
+        format!(r#"{{"providers": {{"openai": {{{endpoint}}}}}, "models": ["openai:a"]{more}}}"#)
+    };
+    let plain = names(&config("", ""), "a");
+    assert!(plain[0].starts_with("provider/openai@") && plain[1].starts_with("ai-warp/waiting@"));
+    let larger = config("", r#", "limits": {"maxResponseBytes": 16000000}"#);
+    for (changed, why) in [(names(&config("", ""), "b"), "the code"), (names(&larger, "a"), "the buffer")] {
+        assert!(changed[0] != plain[0] && changed[1] != plain[1], "{why}: {changed:?}");
+    }
+    let elsewhere = names(&config(r#""baseUrl": "http://127.0.0.1:1""#, ""), "a");
+    assert!(elsewhere[0] != plain[0] && elsewhere[1] == plain[1], "{elsewhere:?}");
+    let weighed = names(&config(r#""endpoints": [{"apiKey": "k", "weight": 7}]"#, ""), "a");
+    assert_eq!(weighed, plain, "neither weight nor key are part of a cluster");
 }
 
 #[test]
@@ -96,11 +193,14 @@ fn an_envoy_has_its_own_port_and_its_own_way_to_the_code() {
     let config: Config =
         serde_json::from_str(r#"{"providers": {"openai": {}}, "models": ["openai:a"]}"#).unwrap();
     let gateway = compile(&config).unwrap();
-    let filter =
-        FilterCode { path: "/filter.wasm".into(), sha256: "ab".repeat(32), bytes: Vec::new().into() };
-    let keys = BTreeMap::new();
-    let inputs =
-        Inputs { gateway: &gateway, hostname: "::", port: 3042, keys: &keys, retired: &[], filter: &filter };
+    let (filter, destinations) = (filter(), Destination::all(&gateway, &BTreeMap::new()));
+    let inputs = Inputs {
+        gateway: &gateway,
+        hostname: "::",
+        port: 3042,
+        destinations: &destinations,
+        filter: &filter,
+    };
     let near = build(inputs, &NodeTraits { port: Some(7), filter_path: Some("/mine.wasm".into()) });
     let far = build(inputs, &NodeTraits::default());
     assert!(holds(&near.of(Kind::Extension)[0], "/mine.wasm"));

@@ -1,0 +1,118 @@
+//! The shared state for people.
+
+use ai_warp_core::config::Gateway;
+use ai_warp_core::health::{Health, Reason, View};
+use ai_warp_core::sync::QuotaKey;
+use serde::Serialize;
+
+use super::board::Known;
+use super::ledger::Spent;
+use super::rules::{limit, name};
+use super::targets::retry_in_ms;
+
+/// The part of `/status` that is about models and quotas.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedStatus {
+    /// Every target of the configuration, in its order.
+    pub models: Vec<ModelStatus>,
+    /// What only a person can mend.
+    pub problems: Vec<String>,
+    /// The quotas of models, as far as this control plane knows: in Valkey, others may have spent more since it asked.
+    pub quotas: Vec<QuotaStatus>,
+}
+
+/// One target.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelStatus {
+    model: String,
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    /// Milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_in_ms: Option<u64>,
+    trips: u32,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ready,
+    Error,
+    Probing,
+    /// The store was away ever since the start.
+    Unknown,
+}
+
+/// One quota in the window under way.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaStatus {
+    quota: String,
+    max: u64,
+    used: u64,
+    window_ends_in_ms: u64,
+}
+
+impl SharedStatus {
+    pub(super) fn of(
+        gateway: &Gateway,
+        known: Option<&Known>,
+        spent: impl Fn(&QuotaKey, u64) -> Option<Spent>,
+    ) -> Self {
+        let mut status = Self { models: Vec::new(), problems: Vec::new(), quotas: Vec::new() };
+        for target in gateway.models.iter().flat_map(|model| &model.targets) {
+            status.models.push(ModelStatus::of(target, known));
+            let reason = known.and_then(|known| known.targets.get(target)?.error());
+            if let Some((Reason::Credential, _)) = reason {
+                status.problems.push(format!("{target}: the provider refuses the key (credential)"));
+            }
+        }
+        let Some(known) = known else { return status };
+        let now_ms = known.clock.now_ms();
+        for model in &gateway.models {
+            for quota in [QuotaKey::ModelRate(model.id.clone()), QuotaKey::ModelTokens(model.id.clone())] {
+                let Some((limit, spent)) = limit(gateway, &quota).zip(spent(&quota, now_ms)) else {
+                    continue;
+                };
+                // One of another length is of the limit before a change.
+                if spent.window_ms == limit.window_ms {
+                    status.quotas.push(QuotaStatus {
+                        quota: name(&quota),
+                        max: limit.max,
+                        used: spent.used,
+                        window_ends_in_ms: spent.end_ms().saturating_sub(now_ms),
+                    });
+                }
+            }
+        }
+        status
+    }
+}
+
+impl ModelStatus {
+    fn of(target: &str, known: Option<&Known>) -> Self {
+        let ready = Health::default();
+        let health = known.and_then(|known| known.targets.get(target)).unwrap_or(&ready);
+        let now_ms = known.map_or(0, |known| known.clock.now_ms());
+        let state = match health.view(now_ms) {
+            _ if known.is_none() => State::Unknown,
+            View::Ready => State::Ready,
+            View::Resting { .. } | View::Due => State::Error,
+            View::Probing { .. } => State::Probing,
+        };
+        let error = health.error();
+        Self {
+            model: target.to_owned(),
+            state,
+            reason: error.map(|(reason, _)| reason),
+            since_ms: error.map(|(_, since_ms)| since_ms),
+            retry_in_ms: error.map(|_| retry_in_ms(health, now_ms)),
+            trips: health.trips(),
+        }
+    }
+}

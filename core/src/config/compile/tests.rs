@@ -1,0 +1,200 @@
+//! What configurations mean, and what is said about wrong ones.
+
+use serde_json::json;
+
+use super::*;
+use crate::config::{Route, RouteModel};
+
+fn compiled(json: serde_json::Value) -> Result<Gateway, Vec<String>> {
+    let config: Config = serde_json::from_value(json).unwrap();
+    compile(&config).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn problems(json: serde_json::Value) -> String {
+    compiled(json).unwrap_err().join("\n")
+}
+
+#[test]
+fn fills_in_presets_and_defaults() {
+    let gateway = compiled(json!({
+        "providers": {"openai": {"apiKey": "${OPENAI_API_KEY}"}, "gemini": {"apiKey": "k"}},
+        "models": ["gemini:gemini-2.5-flash", {"provider": "openai", "model": "gpt-5-mini", "limits": {"maxTokens": 7}}],
+    }))
+    .unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&gateway).unwrap());
+}
+
+#[test]
+fn reports_every_problem_with_its_path() {
+    let problems = problems(json!({
+        "providers": {"local": {}, "bad name": {"dialect": "openai", "baseUrl": "localhost"}},
+        "models": ["nocolon", "missing:m", {"provider": "local", "model": ""}],
+        "promptPath": "api", "limits": {"requestTimeout": 0, "maxRequestBytes": 1},
+    }));
+    insta::assert_snapshot!(problems);
+}
+
+#[test]
+fn the_filter_never_sees_a_key() {
+    let gateway = compiled(json!({
+        "providers": {"openai": {"apiKey": "sk-very-secret", "headers": {"x-org": "org-secret"}}},
+        "models": ["openai:m"],
+    }))
+    .unwrap();
+    let json = serde_json::to_string(&gateway).unwrap();
+    assert!(!json.contains("secret"), "{json}");
+    assert_eq!(serde_json::from_str::<Gateway>(&json).unwrap().models, gateway.models);
+}
+
+#[test]
+fn endpoints_have_clusters_and_states_of_their_own() {
+    let gateway = compiled(json!({
+        "providers": {
+            "openai": {"headers": {"X-Org": "one", "x-all": "1"}, "endpoints": [
+                {"apiKey": "a", "headers": {"x-org": "two"}},
+                {"name": "eu", "baseUrl": "https://eu.example/v1", "weight": 3, "caFile": "/eu.pem"},
+            ]},
+            "gemini": {"endpoints": [{"name": "only"}]},
+        },
+        "models": ["openai:m", "gemini:n"],
+    }))
+    .unwrap();
+    // Headers and CA files are not for the filter, so JSON does not show them.
+    insta::assert_debug_snapshot!(gateway.providers);
+    let targets: Vec<_> = gateway.models.iter().map(|model| model.targets.as_slice()).collect();
+    assert_eq!(targets, [&["openai:m@1", "openai:m@eu"][..], &["gemini:n"]]);
+}
+
+#[test]
+fn reports_every_problem_of_endpoints() {
+    let many = vec![json!({}); 65];
+    let problems = problems(json!({
+        "providers": {
+            "openai": {"baseUrl": "https://x", "apiKey": "k", "caFile": "/ca", "endpoints": []},
+            "deepseek": {"endpoints": [
+                {"name": "a/b", "weight": 0}, {"name": "3"}, {"baseUrl": "x"}, {"headers": {"host": "h"}, "weight": 1001},
+            ]},
+            "gemini": {"endpoints": many},
+            "own": {"dialect": "openai", "endpoints": [{"apiKey": "k"}]},
+        },
+        "models": ["openai:a", "deepseek:b", "gemini:c", "own:d"],
+        "routes": [{"name": "r", "models": ["openai:a"]}],
+    }));
+    insta::assert_snapshot!(problems);
+}
+
+#[test]
+fn a_model_has_its_own_limits_and_rests_or_those_of_all() {
+    let gateway = compiled(json!({
+        "providers": {"openai": {}},
+        "models": ["openai:a", {"provider": "openai", "model": "b", "limits": {
+            "rate": {"max": 0, "timeWindow": "100ms"}, "tokens": {"max": 5_000_000_000_u64, "timeWindow": "31d"},
+        }, "restore": {"credential": "2m"}}],
+        "limits": {
+            "tokens": {"max": 1000, "timeWindow": "1m"}, "maxAttempts": 100, "totalTimeout": "1d", "onUnavailable": "deny",
+            "retry": {"interval": "1m"},
+        },
+        "breaker": {"failures": 1000, "window": "10s", "maxRestore": "1h"},
+        "restore": {"credential": "1h", "timeout": 0},
+        "clientLimits": {"header": "X-Consumer", "tokens": {"max": 0, "timeWindow": "1h"}},
+    }))
+    .unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&gateway).unwrap());
+}
+
+#[test]
+fn reports_every_limit_out_of_bounds() {
+    let limits = |window: &str| json!({"rate": {"max": 1, "timeWindow": window}, "tokens": {"max": u64::MAX, "timeWindow": window}});
+    let mut general = limits("99ms");
+    general.as_object_mut().unwrap().extend([
+        ("maxAttempts".to_owned(), json!(0)),
+        ("totalTimeout".to_owned(), json!("2d")),
+        ("retry".to_owned(), json!({"interval": "6m", "maxInterval": "1m"})),
+    ]);
+    let mut client = limits("31d");
+    client["header"] = json!("no header");
+    let problems = problems(json!({
+        "providers": {"openai": {}},
+        "models": [{"provider": "openai", "model": "a", "limits": limits("32d"), "restore": {"retry": "32d"}}],
+        "limits": general,
+        "breaker": {"failures": 1001, "window": 0, "maxRestore": "32d"},
+        "restore": {"credential": "32d"},
+        "clientLimits": client,
+    }));
+    insta::assert_snapshot!(problems);
+    let nothing = compiled(json!({
+        "providers": {"openai": {}}, "models": ["openai:a"], "clientLimits": {"header": "x"},
+    }));
+    assert_eq!(nothing.unwrap_err(), ["clientLimits: limits nothing; set rate, tokens, or both"]);
+}
+
+#[test]
+fn a_retry_waits_no_longer_than_its_bound_but_for_as_long_as_it_is_told() {
+    for (retry, longest_ms) in [
+        (json!({}), 30_000),
+        (json!({"interval": "1m"}), 60_000),
+        (json!({"interval": "1s", "maxInterval": "1s"}), 1_000),
+    ] {
+        let config = json!({"providers": {"openai": {}}, "models": ["openai:a"], "limits": {"retry": retry}});
+        assert_eq!(compiled(config).unwrap().retry.max_interval_ms, longest_ms, "{retry}");
+    }
+}
+
+/// The routes that `routes` become, with models `openai:a` and `openai:b`.
+fn routed(routes: serde_json::Value) -> Result<Vec<Route>, Vec<String>> {
+    let models = ["openai:a", "openai:b"];
+    let config = json!({"providers": {"openai": {}}, "models": models, "routes": routes});
+    compiled(config).map(|gateway| gateway.routes)
+}
+
+#[test]
+fn the_default_route_comes_first_whatever_is_written() {
+    let routes = routed(json!([
+        {"name": "cheap", "models": [{"model": "openai:b", "weight": 1000}, "openai:a"], "strategy": "weighted"},
+        {"name": "default", "strategy": "leastBusy", "gracefulDegradation": true},
+        {"name": "last", "models": [{"model": "openai:a"}]},
+    ]))
+    .unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&routes).unwrap());
+    let narrowed = routed(json!([{"name": "default", "models": ["openai:b"]}])).unwrap();
+    assert_eq!(narrowed.len(), 1);
+    assert_eq!(narrowed[0].models, [RouteModel { model: 1, weight: 1 }]);
+}
+
+#[test]
+fn reports_every_problem_of_routes() {
+    let problems = routed(json!([
+        {"name": "a"},
+        {"name": "b", "models": []},
+        {"name": "a", "models": ["openai:a", "openai:a", "openai:zzz", {"model": "openai:b", "weight": 0}]},
+        {"name": "de fault", "models": ["openai:a"]},
+    ]));
+    insta::assert_snapshot!(problems.unwrap_err().join("\n"));
+    let many: Vec<_> = (0..1_001).map(|n| json!({"name": n.to_string(), "models": ["openai:a"]})).collect();
+    assert_eq!(routed(many[..1_000].into()).unwrap().len(), 1_001);
+    assert_eq!(routed(many.into()).unwrap_err(), ["routes: has more than 1000 entries"]);
+}
+
+#[test]
+fn every_key_has_a_path_and_the_name_of_its_endpoint() {
+    let config: Config = serde_json::from_value(json!({
+        "providers": {
+            "openai": {"endpoints": [{"apiKey": "a"}, {"name": "none"}, {"name": "eu", "apiKey": "b"}]},
+            "gemini": {"apiKey": "c"},
+            "deepseek": {"endpoints": [{"name": "alone", "apiKey": "d"}]},
+        },
+        "models": [],
+    }))
+    .unwrap();
+    let keys: Vec<_> = config.api_keys().map(|key| (key.endpoint, key.path)).collect();
+    let keys: Vec<_> = keys.iter().map(|(name, path)| (name.as_str(), path.as_str())).collect();
+    assert_eq!(
+        keys,
+        [
+            ("deepseek", "providers.deepseek.endpoints[0].apiKey"),
+            ("gemini", "providers.gemini.apiKey"),
+            ("openai/1", "providers.openai.endpoints[0].apiKey"),
+            ("openai/eu", "providers.openai.endpoints[2].apiKey"),
+        ]
+    );
+}

@@ -1,0 +1,122 @@
+//! `ai-warp.yaml`, word by word. Unknown keys are errors; every default is a value in `Default` or named beside its type.
+//!
+//! One file per section of the configuration: shapes and defaults only. What a value may be is for
+//! [`compile`](super::compile).
+
+mod limits;
+mod models;
+mod providers;
+mod storage;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use limits::{
+    BreakerConfig, ClientLimitsConfig, LimitsConfig, ModelLimitsConfig, RateConfig, RestoreConfig,
+    RetryConfig, TokensConfig,
+};
+pub use models::{ModelConfig, ModelEntry, RouteConfig, RouteModelConfig, RouteModelEntry};
+pub use providers::{ApiKey, DialectName, EndpointConfig, ProviderConfig};
+pub(super) use providers::{WrittenEndpoint, written_endpoints};
+pub use storage::{MemoryConfig, StorageConfig, StorageType, ValkeyConfig};
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Where the gateway listens.
+    #[serde(default)]
+    pub server: ServerConfig,
+    /// Where the control plane listens.
+    #[serde(default)]
+    pub control_plane: ControlPlaneConfig,
+    /// Upstream APIs by name. `openai`, `deepseek` and `gemini` know their dialect and base URL.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// The models in the order in which they are tried.
+    pub models: Vec<ModelEntry>,
+    /// Named chains of models. Requests that name none take the one called `default`: all of `models`, unless it is here.
+    #[serde(default)]
+    pub routes: Vec<RouteConfig>,
+    /// Limits that hold for every model which sets none of its own.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// Limits of each consumer.
+    pub client_limits: Option<ClientLimitsConfig>,
+    /// When a model is left alone.
+    #[serde(default)]
+    pub breaker: BreakerConfig,
+    /// How long a model rests after a failure of each kind.
+    #[serde(default)]
+    pub restore: RestoreConfig,
+    /// Where sessions are kept.
+    #[serde(default)]
+    pub storage: StorageConfig,
+    /// Path of the prompt endpoint.
+    #[serde(default = "default_prompt_path")]
+    pub prompt_path: String,
+    /// Path of the streaming endpoint.
+    #[serde(default = "default_stream_path")]
+    pub stream_path: String,
+    /// Name of the header that carries the session id.
+    #[serde(default = "default_session_header")]
+    pub header_session_id_name: String,
+}
+
+/// `server`: the gateway's listener.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Address the gateway binds to.
+    pub hostname: String,
+    /// Port the gateway binds to.
+    pub port: u16,
+    /// Port of Envoy's admin interface.
+    pub admin_port: u16,
+}
+
+/// `controlPlane`: the control plane's listeners.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ControlPlaneConfig {
+    /// Address both ports bind to.
+    pub hostname: String,
+    /// Port of the sessions API, `/status` and `/ready`.
+    pub port: u16,
+    /// Port of xDS and sync, for gateways only.
+    pub xds_port: u16,
+}
+
+/// Default of `promptPath`.
+const DEFAULT_PROMPT_PATH: &str = "/api/v1/prompt";
+/// Default of `streamPath`.
+const DEFAULT_STREAM_PATH: &str = "/api/v1/stream";
+/// Default of `headerSessionIdName`.
+const DEFAULT_SESSION_HEADER: &str = "x-session-id";
+
+fn default_prompt_path() -> String {
+    DEFAULT_PROMPT_PATH.to_owned()
+}
+
+fn default_stream_path() -> String {
+    DEFAULT_STREAM_PATH.to_owned()
+}
+
+fn default_session_header() -> String {
+    DEFAULT_SESSION_HEADER.to_owned()
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { hostname: "127.0.0.1".to_owned(), port: 3042, admin_port: 9901 }
+    }
+}
+
+impl Default for ControlPlaneConfig {
+    fn default() -> Self {
+        Self { hostname: "127.0.0.1".to_owned(), port: 18_000, xds_port: 18_001 }
+    }
+}
