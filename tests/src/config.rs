@@ -14,7 +14,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The three providers of `simulator`, no retries of the same model, sessions in memory.
+    /// The three providers of `simulator`, no retries of the same model, sessions in memory, and neither limits nor
+    /// breakers that one test would meet.
     pub(crate) fn new(path: PathBuf, simulator: &Simulator) -> Self {
         let providers: BTreeMap<_, _> = Provider::ALL
             .into_iter()
@@ -25,7 +26,8 @@ impl Config {
             "controlPlane": {"port": 0, "xdsPort": 0},
             "providers": providers,
             "models": ["openai:ok"],
-            "limits": {"retry": {"max": 0}},
+            "limits": {"retry": {"max": 0}, "rate": {"max": 1_000_000_000, "timeWindow": "30s"}},
+            "breaker": {"failures": 1_000},
             "storage": {"type": "memory"},
         });
         Self { path, root }

@@ -1,7 +1,9 @@
 //! The control plane as a process.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -10,6 +12,31 @@ use crate::config::Config;
 use crate::environment;
 use crate::process::Process;
 use crate::wait::{PATIENCE, eventually};
+
+/// How a model is, as `/status` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelState {
+    /// `ready`, `error` or `probing`.
+    pub state: String,
+    /// Why it is not ready.
+    pub reason: Option<String>,
+    /// When it is tried again, where it rests.
+    pub retry_in: Option<Duration>,
+    /// How often in a row it was given up.
+    pub trips: u64,
+}
+
+impl ModelState {
+    fn of(model: &Value) -> Self {
+        let text = |key: &str| model[key].as_str().map(str::to_owned);
+        Self {
+            state: text("state").unwrap_or_default(),
+            reason: text("reason"),
+            retry_in: model["retryInMs"].as_u64().map(Duration::from_millis),
+            trips: model["trips"].as_u64().unwrap_or(0),
+        }
+    }
+}
 
 /// A control plane; killed when dropped.
 #[derive(Debug)]
@@ -44,6 +71,14 @@ impl ControlPlane {
     /// `/status`.
     pub async fn status(&self) -> Value {
         self.api().get("/status").await.json()
+    }
+
+    /// How each model is, by `provider:model`; empty where `/status` does not tell.
+    pub async fn models(&self) -> BTreeMap<String, ModelState> {
+        let status = self.status().await;
+        let models = status["models"].as_array().cloned().unwrap_or_default();
+        let name = |model: &Value| model["model"].as_str().unwrap_or_default().to_owned();
+        models.iter().map(|model| (name(model), ModelState::of(model))).collect()
     }
 
     /// Ends it as a crash would.

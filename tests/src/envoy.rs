@@ -33,6 +33,8 @@ pub(crate) struct Options {
 /// An Envoy; killed when dropped.
 #[derive(Debug)]
 pub struct Envoy {
+    folder: PathBuf,
+    options: Options,
     process: Process,
     admin_file: PathBuf,
     admin: Gateway,
@@ -56,6 +58,22 @@ impl Envoy {
         let output = bootstrap.output().expect("cannot run `ai-warp bootstrap`");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Self::spawn(folder, options, &output.stdout)
+    }
+
+    /// Ends it as a crash would, if it still runs.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Kills it and starts it anew, listening on the port it had. Returns when it serves.
+    pub async fn restart(&mut self) {
+        self.kill();
+        let port = self.gateway.address().rsplit(':').next().and_then(|port| port.parse().ok());
+        let options = Options { port: port.expect("an address has a port"), ..self.options.clone() };
+        // What the one before told must not be taken for the new one's.
+        std::fs::remove_file(&self.admin_file).expect("cannot remove a file");
+        *self = Self::launch(&self.folder, &options);
+        self.wait_until_ready().await;
     }
 
     /// Starts an Envoy without the gateway, for comparison: `bootstrap` is JSON whose listener is named like the
@@ -85,7 +103,14 @@ impl Envoy {
         command.args(["-l", &options.log_level]).arg("--admin-address-path").arg(&admin_file);
         let process = Process::start(name, folder, &mut command);
         let gateway = Gateway::new(&format!("127.0.0.1:{}", options.port));
-        Self { process, admin_file, admin: Gateway::new("not known yet"), gateway }
+        Self {
+            folder: folder.to_owned(),
+            options: options.clone(),
+            process,
+            admin_file,
+            admin: Gateway::new("not known yet"),
+            gateway,
+        }
     }
 
     /// Waits until it listens and has all it needs to serve.

@@ -22,15 +22,16 @@ mod control_plane;
 mod environment;
 mod envoy;
 mod events;
+pub mod failures;
 mod process;
 mod stack;
 mod valkey;
 mod wait;
 
-pub use address::Refusing;
+pub use address::{Full, Refusing, Strange};
 pub use client::{Gateway, Reply};
 pub use config::Config;
-pub use control_plane::ControlPlane;
+pub use control_plane::{ControlPlane, ModelState};
 pub use envoy::Envoy;
 pub use events::{Ending, Event, EventStream, Transcript};
 pub use process::Process;

@@ -13,7 +13,7 @@ use crate::control_plane::ControlPlane;
 use crate::envoy::{self, Envoy};
 use crate::events::EventStream;
 use crate::valkey::Valkey;
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually};
 
 /// Stacks alive at once. More would only make each other slow.
 const STACKS: u32 = 4;
@@ -203,6 +203,37 @@ impl Stack {
     /// Asks one model alone.
     pub async fn ask(&self, model: &str) -> Reply {
         self.prompt(json!({"prompt": "hi", "models": [model]})).await
+    }
+
+    /// How a model is: its state, and why it is not ready. Waits until the control plane tells of it.
+    pub async fn model_state(&self, model: &str) -> (String, Option<String>) {
+        eventually(&format!("/status tells of {model}"), PATIENCE, async || {
+            let mut models = self.control_plane.models().await;
+            let found = models.remove(model).map(|found| (found.state, found.reason));
+            found.ok_or_else(|| format!("{:?}", models.keys()))
+        })
+        .await
+    }
+
+    /// Waits until a model is in this state for this reason, as gateways tell the control plane a moment later.
+    pub async fn wait_for_model_state(&self, model: &str, state: &str, reason: Option<&str>) {
+        eventually(&format!("{model} is {state} {reason:?}"), PATIENCE, async || {
+            let now = self.model_state(model).await;
+            let is_there = (now.0.as_str(), now.1.as_deref()) == (state, reason);
+            if is_there { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await;
+    }
+
+    /// Waits until the first gateway has no request under way.
+    pub async fn wait_until_no_exchange_lives(&self) {
+        eventually("no exchange is left", PATIENCE, async || {
+            match self.envoy().stat("wasmcustom.ai_warp.exchanges_live").await {
+                0 => Ok(()),
+                live => Err(format!("{live} exchanges live")),
+            }
+        })
+        .await;
     }
 
     /// Changes what the filter is told, and waits until every gateway has it, a second at most.

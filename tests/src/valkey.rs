@@ -44,6 +44,22 @@ impl Valkey {
         self.wait_until_ready().await;
     }
 
+    /// Starts it anew, on the same port and with nothing in it.
+    pub async fn restart_empty(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(data(&self.folder)).expect("cannot remove the data");
+        self.restart().await;
+    }
+
+    /// Everything that was ever written to it, as commands.
+    pub fn everything_written(&self) -> String {
+        let folder = data(&self.folder).join("appendonlydir");
+        let files = std::fs::read_dir(folder).expect("there is a log of commands").flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "aof"));
+        let read = |path| String::from_utf8_lossy(&std::fs::read(path).expect("a log")).into_owned();
+        logs.map(|log| read(log.path())).collect()
+    }
+
     async fn wait_until_ready(&mut self) {
         let address = ("127.0.0.1", self.port);
         eventually("Valkey answers a ping", PATIENCE, async || {
@@ -62,8 +78,12 @@ impl Valkey {
     }
 }
 
+fn data(folder: &Path) -> PathBuf {
+    folder.join("valkey")
+}
+
 fn launch(folder: &Path, port: u16) -> Process {
-    let data = folder.join("valkey");
+    let data = data(folder);
     std::fs::create_dir_all(&data).expect("cannot create a folder");
     let mut command = Command::new(environment::valkey());
     command

@@ -62,16 +62,6 @@ async fn abort(gateway: &Gateway, number: usize) {
     }
 }
 
-async fn wait_until_no_exchange_lives(stack: &Stack) {
-    eventually("no exchange is left", PATIENCE, async || {
-        match stack.envoy().stat("wasmcustom.ai_warp.exchanges_live").await {
-            0 => Ok(()),
-            live => Err(format!("{live} exchanges live")),
-        }
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_answered_nor_abandoned_requests_leave_anything_behind() {
     let stack = Stack::builder()
@@ -94,7 +84,7 @@ async fn neither_answered_nor_abandoned_requests_leave_anything_behind() {
         after < before + before / 10 + MORE_BYTES,
         "Envoy grew from {before} to {after} bytes in {PROMPTS} requests"
     );
-    wait_until_no_exchange_lives(&stack).await;
+    stack.wait_until_no_exchange_lives().await;
     eventually("every turn is stored", PATIENCE, async || {
         let stored = stack.envoy().stat("wasmcustom.ai_warp.turns_stored").await;
         if stored == (WARM_UP + PROMPTS) as u64 { Ok(()) } else { Err(stored) }
@@ -117,7 +107,7 @@ async fn clients_that_leave_take_their_requests_with_them() {
         async move { abort(&gateway, number).await }
     })
     .await;
-    wait_until_no_exchange_lives(&stack).await;
+    stack.wait_until_no_exchange_lives().await;
     // The simulator remembers the last thousand.
     let aborted = |seen: &[ai_warp_simulator::RecordedRequest]| {
         seen.iter().all(|request| request.outcome == Outcome::AbortedByClient)

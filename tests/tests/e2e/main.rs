@@ -9,9 +9,15 @@
     reason = "a failed expectation of a test is a panic"
 )]
 
+mod balance;
+mod breaker;
+mod budgets;
+mod disconnect;
 mod endurance;
+mod failures;
 mod fallback;
 mod input;
+mod limits;
 mod outage;
 mod prompt;
 mod readme;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use ai_warp_simulator::{Outcome, Provider};
-use ai_warp_tests::{PATIENCE, Stack, eventually};
+use ai_warp_tests::{PATIENCE, Stack};
 use futures_util::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
@@ -197,11 +197,5 @@ async fn a_client_that_leaves_ends_the_request_at_the_provider() {
         seen.len() == 2 && seen.iter().all(|request| request.outcome == Outcome::AbortedByClient)
     };
     stack.simulator.wait_for(aborted, PATIENCE).await.unwrap();
-    eventually("no exchange is left", PATIENCE, async || {
-        match stack.envoy().stat("wasmcustom.ai_warp.exchanges_live").await {
-            0 => Ok(()),
-            live => Err(format!("{live} exchanges")),
-        }
-    })
-    .await;
+    stack.wait_until_no_exchange_lives().await;
 }
