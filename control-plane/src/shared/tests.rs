@@ -100,7 +100,9 @@ async fn news(shared: &Shared, wanted: impl Fn(&FleetNews) -> bool) -> FleetNews
 async fn a_new_worker_is_told_of_everything_that_rests(first: &Shared, second: &Shared) {
     let gateway = gateway();
     first.sync(&failed(1, Reason::Credential), &gateway).await.unwrap();
-    news(second, |news| !news.targets.is_empty()).await;
+    let heard = news(second, |news| !news.targets.is_empty()).await;
+    let told = news(first, |news| !news.targets.is_empty()).await;
+    assert_eq!(heard.version, told.version, "what all know is no news to those who heard it elsewhere");
     let sync = FleetSync { quotas: vec![ask(quota(), 1, 1)], ..FleetSync::default() };
     assert!(second.sync(&sync, &gateway).await.unwrap().targets.is_empty());
     let reply = second.sync(&FleetSync { is_new: true, ..sync }, &gateway).await.unwrap();
