@@ -185,7 +185,8 @@ impl Share {
 
     /// Recent demand over `span_ms`.
     fn soon(&self, span_ms: u64, now_ms: u64) -> u64 {
-        let elapsed_ms = now_ms.saturating_sub(self.asked_at_ms).max(1);
+        // A moment says nothing of a rate.
+        let elapsed_ms = now_ms.saturating_sub(self.asked_at_ms).max(AHEAD_MS);
         self.spent_since_ask.saturating_mul(span_ms) / elapsed_ms
     }
 

@@ -209,7 +209,7 @@ async fn what_a_filter_reports_is_answered_and_news_and_shown() {
     let (_, status) = get_from(&test.public, "/status").await;
     assert_eq!(status["problems"], json!(["openai:m: the provider refuses the key (credential)"]));
     assert_eq!(status["models"][0]["state"], "error");
-    assert_eq!(status["quotas"][0]["used"], 2);
+    assert_eq!(status["quotas"][0]["granted"], 2);
 }
 
 #[tokio::test]

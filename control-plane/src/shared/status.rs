@@ -54,7 +54,8 @@ enum State {
 pub struct QuotaStatus {
     quota: String,
     max: u64,
-    used: u64,
+    /// What gateways may spend, spent or not.
+    granted: u64,
     window_ends_in_ms: u64,
 }
 
@@ -84,7 +85,7 @@ impl SharedStatus {
                     status.quotas.push(QuotaStatus {
                         quota: name(&quota),
                         max: limit.max,
-                        used: spent.used,
+                        granted: spent.used,
                         window_ends_in_ms: spent.end_ms().saturating_sub(now_ms),
                     });
                 }

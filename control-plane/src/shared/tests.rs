@@ -354,7 +354,7 @@ async fn status_shows_models_and_quotas(first: &Shared, second: &Shared) {
     let status = serde_json::to_value(first.status(&gateway)).unwrap();
     let spent = &status["quotas"][0];
     assert_eq!((&spent["quota"], &spent["max"]), (&"modelRate:openai:m".into(), &1_000.into()));
-    assert_eq!(spent["used"], 20);
+    assert_eq!(spent["granted"], 20);
     assert!(spent["windowEndsInMs"].as_u64().unwrap() <= DAY_MS);
 }
 

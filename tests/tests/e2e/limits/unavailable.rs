@@ -16,7 +16,7 @@ async fn granted(stack: &Stack) -> u64 {
     let status = stack.control_plane.status().await;
     let quotas = status["quotas"].as_array().cloned().unwrap_or_default();
     let quota = quotas.iter().find(|quota| quota["quota"] == "modelRate:openai:ok");
-    quota.and_then(|quota| quota["used"].as_u64()).unwrap_or_else(|| panic!("no such quota: {status}"))
+    quota.and_then(|quota| quota["granted"].as_u64()).unwrap_or_else(|| panic!("no such quota: {status}"))
 }
 
 /// Asks once, and waits until the worker asks for no more. Returns what it was granted.
