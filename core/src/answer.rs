@@ -86,19 +86,15 @@ impl StreamReader {
         let last = decoder.finish(|event| so_far.take(*dialect, event, &mut on_text));
         last.map_err(|failure| match failure.kind {
             // What cannot be read at the very end is an event of which the rest is missing.
-            FailureKind::Malformed => broke_off(),
+            FailureKind::Malformed => Failure::cut(),
             _ => failure,
         })?;
         let Some(finish) = so_far.finish else {
-            return Err(broke_off());
+            return Err(Failure::cut());
         };
         judge(so_far.text_len > 0, finish)?;
         Ok(finish)
     }
-}
-
-fn broke_off() -> Failure {
-    Failure::new(FailureKind::Cut, "broke off its answer")
 }
 
 impl SoFar {

@@ -118,9 +118,6 @@ impl<W> CommitQueue<W> {
     /// # Errors
     /// Gives `who` back where there is nothing to wait for, because the store is away. The turn is kept all the same.
     pub fn push(&mut self, turn: &Turn, who: W, deadline_ms: u64) -> Result<(), W> {
-        // A struct of strings and numbers has no way to fail.
-        let json = serde_json::to_vec(turn).unwrap_or_default();
-        self.kept_bytes += json.len();
         let (waiter, refused) = match self.link {
             Link::Up => (Some(Waiter { who, deadline_ms }), None),
             Link::Down { .. } => {
@@ -128,17 +125,21 @@ impl<W> CommitQueue<W> {
                 (None, Some(who))
             }
         };
-        self.waiters += usize::from(waiter.is_some());
-        self.queued.push_back(Pending { json, waiter });
-        self.drop_excess();
+        self.enqueue(turn, waiter);
         refused.map_or(Ok(()), Err)
     }
 
     /// Takes a turn for which nobody waits.
     pub fn keep(&mut self, turn: &Turn) {
+        self.enqueue(turn, None);
+    }
+
+    fn enqueue(&mut self, turn: &Turn, waiter: Option<Waiter<W>>) {
+        // A struct of strings and numbers has no way to fail.
         let json = serde_json::to_vec(turn).unwrap_or_default();
         self.kept_bytes += json.len();
-        self.queued.push_back(Pending { json, waiter: None });
+        self.waiters += usize::from(waiter.is_some());
+        self.queued.push_back(Pending { json, waiter });
         self.drop_excess();
     }
 

@@ -289,14 +289,14 @@ impl Exchange {
     /// broken connection and a pause that was too long look like an end.
     pub fn why_cut(&self, idle_ms: u64) -> Failure {
         if idle_ms + TIMER_SLACK_MS < self.gateway.request_timeout_ms {
-            return Failure::new(FailureKind::Cut, "broke off its answer");
+            return Failure::cut();
         }
         let timeout_ms = self.gateway.request_timeout_ms;
         match self.phase {
             Phase::Committed => {
                 Failure::new(FailureKind::Stalled, format!("paused for more than {timeout_ms} ms"))
             }
-            _ => Failure::new(FailureKind::Timeout, format!("did not answer within {timeout_ms} ms")),
+            _ => Failure::timeout(timeout_ms),
         }
     }
 

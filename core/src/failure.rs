@@ -59,6 +59,21 @@ impl Failure {
         Self { kind, message: message.into(), retry_after_ms: None }
     }
 
+    /// The connection broke, or the stream ended, before all was said.
+    pub fn cut() -> Self {
+        Self::new(FailureKind::Cut, "broke off its answer")
+    }
+
+    /// Nothing was answered.
+    pub fn unreachable() -> Self {
+        Self::new(FailureKind::Unreachable, "could not be reached")
+    }
+
+    /// Nothing was answered in time.
+    pub fn timeout(timeout_ms: u64) -> Self {
+        Self::new(FailureKind::Timeout, format!("did not answer within {timeout_ms} ms"))
+    }
+
     /// Whether the same model may well succeed a moment later.
     pub const fn retries_same_model(&self) -> bool {
         matches!(self.kind, FailureKind::ServerError | FailureKind::Cut)

@@ -62,11 +62,6 @@ impl Plan {
         self.choices.get(self.position).copied()
     }
 
-    /// All choices, tried or not.
-    pub fn choices(&self) -> &[Choice] {
-        &self.choices
-    }
-
     /// Makes `choice` the last one, to be tried without retries.
     pub fn end_with(&mut self, choice: Choice) {
         self.choices = vec![choice];

@@ -23,7 +23,7 @@ const AHEAD_MS: u64 = 50;
 const ASK_AGAIN_MS: u64 = 100;
 
 /// A share that was not spent from for this long is returned where others need it, in milliseconds.
-pub(crate) const IDLE_MS: u64 = 100;
+const IDLE_MS: u64 = 100;
 
 /// Smallest part of a budget worth asking for, so that rare requests need not ask each time.
 const SMALLEST_PART: u64 = 64;

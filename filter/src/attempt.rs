@@ -93,9 +93,17 @@ impl AttemptContext {
     /// Holds the request until it is clear where it goes next.
     fn wait(&mut self, exchange: SharedExchange) -> Result<Action, GatewayError> {
         let step = fleet::with(|fleet| exchange.borrow_mut().arrive(fleet, host::now_ms()));
-        if let Step::GiveUp(error) = step {
-            return Err(error);
-        }
+        let is_held = match step {
+            Step::GiveUp(error) => return Err(error),
+            Step::Wait { until_ms } => {
+                waiting::hold(self.context_id, exchange, until_ms);
+                true
+            }
+            Step::Go => {
+                host::set_filter_state(CLUSTER_PROPERTY, exchange.borrow().cluster());
+                false
+            }
+        };
         host::write_request_headers(vec![
             (":method", "POST"),
             (":scheme", "http"),
@@ -103,16 +111,6 @@ impl AttemptContext {
             (":path", WAITING_PATH),
             ("content-length", "0"),
         ]);
-        let is_held = match step {
-            Step::Wait { until_ms } => {
-                waiting::hold(self.context_id, exchange, until_ms);
-                true
-            }
-            Step::Go | Step::GiveUp(_) => {
-                host::set_filter_state(CLUSTER_PROPERTY, exchange.borrow().cluster());
-                false
-            }
-        };
         self.state = State::Waiting { is_held };
         Ok(if is_held { Action::Pause } else { Action::Continue })
     }
@@ -288,8 +286,7 @@ impl HttpContext for AttemptContext {
             .unwrap_or(0);
         let is_stream = attempt.exchange.borrow().is_stream();
         self.state = if is_stream && host::response_header(HOP_FAILED_HEADER).is_some() {
-            let failure = Failure::new(FailureKind::Unreachable, "could not be reached");
-            return self.fail(&attempt.exchange, failure);
+            return self.fail(&attempt.exchange, Failure::unreachable());
         } else if status != 200 {
             let retry_after_ms = stated_wait_ms(status, host::unix_ms(), host::response_header);
             State::ReadingFailure { attempt, status, retry_after_ms }

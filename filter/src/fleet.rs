@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use ai_warp_core::fleet::{ASK_TIMEOUT_MS, Counts, Fleet};
-use ai_warp_core::plugin::SYNC_CLUSTER;
 use ai_warp_core::sync::{FLEET_PATH, NEWS_WAIT_MS};
 use uuid::Uuid;
 
@@ -78,14 +77,8 @@ pub(crate) fn expire() -> bool {
 /// Sends the next message, where there is something to say. The root context must be in effect. Returns the call's token.
 pub(crate) fn send_next() -> Option<u32> {
     let message = FLEET.with_borrow_mut(|fleet| fleet.next_message(host::now_ms()))?;
-    let headers = vec![
-        (":method", "POST"),
-        (":path", FLEET_PATH),
-        (":authority", SYNC_CLUSTER),
-        ("content-type", "application/json"),
-    ];
     let timeout = Duration::from_millis(ASK_TIMEOUT_MS);
-    let token = host::http_call(SYNC_CLUSTER, headers, Some(&message), timeout);
+    let token = host::post_to_control_plane(FLEET_PATH, &message, timeout);
     if token.is_none() {
         on_reply(None);
     }
@@ -113,9 +106,8 @@ pub(crate) fn ask_news() -> Option<u32> {
         return None;
     }
     let path = FLEET.with_borrow(Fleet::news_path);
-    let headers = vec![(":method", "GET"), (":path", path.as_str()), (":authority", SYNC_CLUSTER)];
     let timeout_ms = NEWS_WAIT_MS + NEWS_SLACK_MS;
-    let token = host::http_call(SYNC_CLUSTER, headers, None, Duration::from_millis(timeout_ms));
+    let token = host::get_from_control_plane(&path, Duration::from_millis(timeout_ms));
     NEWS.set(match token {
         Some(_) => News::Asked { lost_at_ms: now_ms + timeout_ms + NEWS_SLACK_MS },
         None => News::Due { from_ms: now_ms + NEWS_RETRY_MS },

@@ -11,9 +11,7 @@ use ai_warp_core::api::unified::{self, PromptRequest};
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::{Circumstances, Exchange, Step, TurnIds, client_id};
-use ai_warp_core::plugin::{
-    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, STORED_HEADER, SYNC_CLUSTER,
-};
+use ai_warp_core::plugin::{ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, STORED_HEADER};
 use ai_warp_core::sync::{History, HistoryTurn, SESSIONS_PATH};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
@@ -88,8 +86,7 @@ impl GatewayContext {
         // Refused before anything is asked of the store.
         request.select(&self.gateway)?;
         let path = format!("{SESSIONS_PATH}{session}");
-        let headers = vec![(":method", "GET"), (":path", path.as_str()), (":authority", SYNC_CLUSTER)];
-        if host::http_call(SYNC_CLUSTER, headers, None, HISTORY_TIMEOUT).is_none() {
+        if host::get_from_control_plane(&path, HISTORY_TIMEOUT).is_none() {
             return Err(history_unavailable());
         }
         self.state = State::LoadingHistory(request, session);

@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use ai_warp_core::error::GatewayError;
+use ai_warp_core::plugin::SYNC_CLUSTER;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 
@@ -105,13 +106,30 @@ pub(crate) fn resume_response() {
 }
 
 /// Starts an HTTP call to `cluster` for the context in effect; `None` where the cluster does not exist.
-pub(crate) fn http_call(
+fn http_call(
     cluster: &str,
     headers: Vec<(&str, &str)>,
     body: Option<&[u8]>,
     timeout: Duration,
 ) -> Option<u32> {
     hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout).ok()
+}
+
+/// Asks the control plane for what is at `path`; the token of the call.
+pub(crate) fn get_from_control_plane(path: &str, timeout: Duration) -> Option<u32> {
+    let headers = vec![(":method", "GET"), (":path", path), (":authority", SYNC_CLUSTER)];
+    http_call(SYNC_CLUSTER, headers, None, timeout)
+}
+
+/// Sends JSON to the control plane at `path`; the token of the call.
+pub(crate) fn post_to_control_plane(path: &str, json: &[u8], timeout: Duration) -> Option<u32> {
+    let headers = vec![
+        (":method", "POST"),
+        (":path", path),
+        (":authority", SYNC_CLUSTER),
+        ("content-type", "application/json"),
+    ];
+    http_call(SYNC_CLUSTER, headers, Some(json), timeout)
 }
 
 /// Status and body of the reply in a call's callback; `None` where the call failed, in which case there are no

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use ai_warp_core::commit::{BATCH_TIMEOUT_MS, CommitQueue, Counts, Released, Reply};
-use ai_warp_core::plugin::SYNC_CLUSTER;
 use ai_warp_core::sync::{TURNS_PATH, Turn};
 
 use crate::gateway::{self, HeldResponse};
@@ -70,14 +69,8 @@ fn let_go(released: Vec<Released<HeldResponse>>) {
 /// Sends the next batch, where there is one to send now. The root context must be in effect. Returns the call's token.
 pub(crate) fn send_next() -> Option<u32> {
     let batch = QUEUE.with_borrow_mut(|queue| queue.next_batch(host::now_ms()))?;
-    let headers = vec![
-        (":method", "POST"),
-        (":path", TURNS_PATH),
-        (":authority", SYNC_CLUSTER),
-        ("content-type", "application/json"),
-    ];
     let timeout = Duration::from_millis(BATCH_TIMEOUT_MS);
-    let token = host::http_call(SYNC_CLUSTER, headers, Some(&batch), timeout);
+    let token = host::post_to_control_plane(TURNS_PATH, &batch, timeout);
     if token.is_none() {
         settle(Reply::Lost);
     }

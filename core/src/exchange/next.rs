@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::{EXPECTED_OUTPUT_TOKENS, Exchange, Phase, TIMER_SLACK_MS, effective_max_tokens};
 use crate::config::Gateway;
 use crate::error::{ErrorCode, GatewayError};
-use crate::failure::{Failure, FailureKind, whole_secs};
+use crate::failure::{Failure, whole_secs};
 use crate::fleet::{Admission, Candidate, Ending, Fleet, Permit, Refusal};
 use crate::health::{Fault, Reason};
 use crate::plan::Choice;
@@ -214,12 +214,11 @@ impl Exchange {
         let Phase::Trying { started_ms, has_headers } = self.phase else { return None };
         let lasted_ms = now_ms.saturating_sub(started_ms);
         Some(if lasted_ms + TIMER_SLACK_MS >= self.gateway.request_timeout_ms {
-            let message = format!("did not answer within {} ms", self.gateway.request_timeout_ms);
-            Failure::new(FailureKind::Timeout, message)
+            Failure::timeout(self.gateway.request_timeout_ms)
         } else if has_headers {
-            Failure::new(FailureKind::Cut, "broke off its answer")
+            Failure::cut()
         } else {
-            Failure::new(FailureKind::Unreachable, "could not be reached")
+            Failure::unreachable()
         })
     }
 
@@ -282,18 +281,21 @@ impl Exchange {
     /// Ends a committed exchange with `failure`; returns the error for the client.
     pub fn fail_committed(&mut self, failure: Failure, fleet: &mut Fleet, now_ms: u64) -> GatewayError {
         let ending = failure.fault().map_or(Ending::Well, Ending::Badly);
-        let used = self.used_tokens();
-        self.settle(ending, used, fleet, now_ms);
-        self.settle_client(used, fleet, now_ms);
+        self.settle_all(ending, fleet, now_ms);
         let error = failure.into_error(self.model_id());
         self.phase = Phase::Failed(error.clone());
         error
     }
 
     pub(super) fn settle_well(&mut self, fleet: &mut Fleet, now_ms: u64) {
+        self.settle_all(Ending::Well, fleet, now_ms);
+    }
+
+    /// The last attempt is over, and used what it used.
+    fn settle_all(&mut self, ending: Ending, fleet: &mut Fleet, now_ms: u64) {
         self.end_retry(fleet);
         let used = self.used_tokens();
-        self.settle(Ending::Well, used, fleet, now_ms);
+        self.settle(ending, used, fleet, now_ms);
         self.settle_client(used, fleet, now_ms);
     }
 
