@@ -77,6 +77,8 @@ pub(crate) enum Break {
     StallEvent(usize),
     /// An event with broken JSON after this many content chunks, and then the rest.
     Malformed(usize),
+    /// Bedrock: a frame with a wrong checksum after this many content chunks, and then the rest.
+    BadChecksum(usize),
     /// An error event, and then the end, after this many content chunks.
     ErrorEvent(usize),
     /// The body ends cleanly, but incomplete, after this many content chunks.
@@ -155,6 +157,10 @@ pub(crate) struct Faults {
     pub(crate) content_filter: bool,
     pub(crate) prompt_blocked: bool,
     pub(crate) no_finish: bool,
+    /// Prompt tokens that are reported as read from a cache.
+    pub(crate) cached: Option<usize>,
+    /// Answers carry fields that no documentation knows.
+    pub(crate) extra: bool,
 }
 
 /// A flag that cannot be followed.
@@ -216,6 +222,11 @@ impl Faults {
         Faults { refuse: None, broken: None, counted: None, ..self }
     }
 
+    /// Whether the text of the answer is chosen by a flag, whatever the prompt says.
+    pub(crate) fn gives_text(&self) -> bool {
+        self.empty || self.text.is_some() || self.bytes.is_some() || self.chunks.is_some()
+    }
+
     fn apply_all<'a>(&mut self, flags: impl Iterator<Item = &'a str>) -> Result<(), FaultError> {
         flags.map(str::trim).filter(|flag| !flag.is_empty()).try_for_each(|flag| self.apply(flag))
     }
@@ -240,6 +251,7 @@ impl Faults {
             "cut-headers" => self.broken = Some(Break::CutHeaders),
             "stall-headers" => self.broken = Some(Break::StallHeaders),
             "malformed" => self.broken = Some(Break::Malformed(given.number_or(0)?)),
+            "bad-crc" => self.broken = Some(Break::BadChecksum(given.number_or(0)?)),
             "error-event" => self.broken = Some(Break::ErrorEvent(given.number_or(0)?)),
             "early-end" => self.broken = Some(Break::EarlyEnd(given.number_or(ALIAS_CHUNKS)?)),
             "fail-first" => self.counted = Some(Counted::FailFirst(given.number()?)),
@@ -275,6 +287,8 @@ impl Faults {
             "content-filter" => self.content_filter = true,
             "prompt-blocked" => self.prompt_blocked = true,
             "no-finish" => self.no_finish = true,
+            "cached" => self.cached = Some(given.number()?),
+            "extra" => self.extra = true,
             _ => return Err(FaultError::Unknown(name.to_owned())),
         }
         Ok(())
@@ -413,6 +427,7 @@ mod tests {
             ("m~cut-event=0", Some(Break::CutEvent(0))),
             ("m~stall-event", Some(Break::StallEvent(3))),
             ("m~error-event", Some(Break::ErrorEvent(0))),
+            ("m~bad-crc=1", Some(Break::BadChecksum(1))),
         ];
         for (model, broken) in table {
             assert_eq!(parse(model).broken, broken, "{model}");
@@ -448,6 +463,8 @@ mod tests {
             "m~reset-requests",
             "m~retry-info",
             "m~only-key",
+            "m~cached",
+            "m~cached=x",
         ] {
             assert!(Faults::parse(model, None).is_err(), "{model}");
         }

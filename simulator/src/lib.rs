@@ -1,8 +1,8 @@
 //! A stand-in for model providers, as strict as they are and failing on demand.
 //!
 //! Tests of a gateway cannot call real providers, and a lenient mock hides translation errors. The simulator speaks
-//! the wire formats of OpenAI, DeepSeek and Gemini, refuses what they refuse, answers deterministically, records what
-//! it saw, and fails in every way a provider can: by status, by broken streams, by resets, by silence.
+//! the wire formats of every [`Provider`], refuses what it refuses, answers deterministically, records what it saw,
+//! and fails in every way a provider can: by status, by broken streams, by resets, by silence.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -21,10 +21,23 @@
 //!
 //! Unless told otherwise the text is
 //! `PROVIDER/MODEL: LAST USER TEXT [system=..] [history=N] [temperature=..] [max=..]`, with `-` for what was not
-//! given; `history` counts the messages before the last user message, system messages left out. A user text of
-//! `!words N` is answered by `word1 word2 ...`, `!text ...` by the rest of it, `!echo-json` by the request body as
-//! the provider received it. A token limit below the number of words cuts the answer (not `!echo-json`, `text`,
-//! `bytes`). One word is one token.
+//! given; `history` counts the messages before the last user message, system messages left out. Where there are
+//! some, ` [tools=NAME,NAME]` and ` [images=IMAGE,IMAGE]` follow, an image being `image/png:BYTES` or `url:ADDRESS`.
+//!
+//! | User text | Answer |
+//! |---|---|
+//! | `!words N` | `word1 word2 ...` |
+//! | `!text ...` | the rest of it |
+//! | `!echo-json` | the request body as the provider received it |
+//! | `!call NAME {json} ;; NAME` | calls of these tools, all of which must be declared, with the JSON as it is spelt |
+//! | `!say TEXT ;; call NAME {json}` | the text, and then the calls |
+//!
+//! A tool choice that demands a call, and no `!call`, gets a call of that tool, or of the first, with `{}`. A request
+//! that ends with tool results is answered by `results: NAME=RESULT; NAME=RESULT`. Where JSON is asked for, an answer
+//! that would be the echo is an object with every property of the schema, or `{"ok":true}`. Of several choices each
+//! but the first ends with ` #2`, ` #3`. A token limit below the number of words cuts the answer (not `!echo-json`,
+//! `text`, `bytes`). One word is one token. Embeddings depend on the text alone and are 8 numbers long unless the
+//! request says otherwise.
 //!
 //! # Faults
 //!
@@ -51,6 +64,7 @@
 //! | `stall=N`, `stall-headers` | go silent after N chunks; right after the headers |
 //! | `early-end=N` | end the stream cleanly, but unfinished, after N chunks |
 //! | `error-event=N`, `malformed=N` | an error event, and the end; an event that is no JSON, and the rest |
+//! | `bad-crc=N` | Bedrock: a frame whose checksum is wrong, and the rest; elsewhere as `malformed` |
 //! | `event-status=N` | the error event is the provider's error for status N (400 to 599) |
 //! | `content-type=V` | the answer under another content type (percent-encoded) |
 //! | `other-mode` | a stream where a whole answer was asked for, and the reverse |
@@ -58,24 +72,41 @@
 //! | `lf`, `crlf`, `cr`, `no-space`, `no-done`, `no-final-blank` | variants of the stream's framing |
 //! | `split=N`, `split-random=SEED` | write the bytes in pieces of N; of 1 to 40 |
 //! | `empty`, `text=V`, `bytes=N`, `chunks=N` | no text; this text (percent-encoded); N bytes; `c1 c2 ..` |
-//! | `thoughts` | reasoning before the text |
+//! | `thoughts` | reasoning before the text, shown where the provider shows it |
+//! | `cached=N` | N tokens of the prompt were read from a cache |
+//! | `extra` | fields that no documentation knows: `x_simulator`, and `x_note` in messages and deltas (not Bedrock) |
 //! | `finish=V`, `no-finish`, `content-filter` | this finish reason; none; the provider's content filter |
 //! | `prompt-blocked` | Gemini: `promptFeedback` and no candidate |
 //!
 //! Of a whole answer `cut`, `cut-event`, `stall=N`, `stall-event` and `early-end` leave the first half, all but
 //! `cut-event` and `early-end` with the length of the whole; `error-event` sends the error with 200.
+//! Anthropic has its own names for `x-ratelimit-reset-requests` and its like.
 //! [`ALIASES`] lists the names that stand for flags, such as `down` for `status=503`.
+//!
+//! # Credentials without a key
+//!
+//! Bedrock also takes requests signed with [`AWS_ACCESS_KEY`] and [`AWS_SECRET_KEY`] (Signature Version 4, service
+//! `bedrock`, any region, a clock at most five minutes off). [`Simulator::token_url`] gives access tokens for Vertex
+//! AI to whoever sends a JWT of the right shape; its query may ask for `expires=SECONDS`, for another `token=TOKEN`,
+//! and for failures by `flags=flag;flag=value`.
 
 mod admin;
 mod answer;
+mod base64;
 mod body;
+mod command;
+mod embedding;
+mod endpoint;
+mod event_stream;
 mod fault;
 mod gate;
 mod leak;
+mod oauth;
 mod provider;
 mod record;
 mod route;
 mod server;
+mod sigv4;
 mod split;
 mod stream;
 #[cfg(test)]
@@ -100,6 +131,12 @@ use crate::route::Shared;
 
 /// The credential every provider accepts unless the options name others.
 pub const DEFAULT_API_KEY: &str = "sim-key";
+/// Where [`Simulator::token_url`] is on the port.
+pub const TOKEN_PATH: &str = "/oauth2/token";
+/// The AWS access key id that may sign requests to Bedrock.
+pub const AWS_ACCESS_KEY: &str = "AKIDSIMULATOR";
+/// The secret of [`AWS_ACCESS_KEY`].
+pub const AWS_SECRET_KEY: &str = "simulator-secret";
 
 /// How a simulator is started.
 ///
@@ -179,6 +216,11 @@ impl Simulator {
     /// The URL a gateway is given as the provider's base, without a trailing slash.
     pub fn base_url(&self, provider: Provider) -> String {
         format!("{}://{}{}", self.scheme, self.address, provider.base_path())
+    }
+
+    /// The URL at which a Google service account gets its access token.
+    pub fn token_url(&self) -> String {
+        format!("{}://{}{TOKEN_PATH}", self.scheme, self.address)
     }
 
     /// Every request recorded, oldest first.

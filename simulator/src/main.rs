@@ -9,11 +9,12 @@ use anyhow::Context;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A stand-in for OpenAI, DeepSeek and Gemini: as strict as they are, failing on demand.
+/// A stand-in for model providers: as strict as they are, failing on demand.
 ///
-/// Prints one line when it is ready, {"address":"HOST:PORT"}, and stops on SIGTERM or SIGINT. Providers are at
-/// /openai/v1, /deepseek and /gemini/v1beta. Faults are asked for by the model name: "down", or "any~status=503~delay=200".
-/// TOKIO_WORKER_THREADS limits the threads used.
+/// Prints one line when it is ready, {"address":"HOST:PORT"}, and stops on SIGTERM or SIGINT. Each provider has a path
+/// of its own that begins with its name: /openai/v1, /deepseek, /gemini/v1beta, /anthropic, /azure, /mistral/v1 and so
+/// on. Faults are asked for by the model name: "down", or "any~status=503~delay=200". TOKIO_WORKER_THREADS limits the
+/// threads used.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

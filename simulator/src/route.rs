@@ -18,18 +18,22 @@ use serde_json::Value;
 use crate::admin;
 use crate::answer::{Answer, Prompt};
 use crate::body::{Aborted, Body};
-use crate::fault::{Counted, Faults, LineEnd, Refuse, percent_decode};
+use crate::embedding::EmbeddingRequest;
+use crate::endpoint::Endpoint;
+use crate::fault::{Counted, Faults, LineEnd, Refuse};
 use crate::gate::Gates;
 use crate::leak;
+use crate::oauth;
 use crate::provider::Provider;
 use crate::record::{Outcome, RecordedRequest, Recorder, Ticket};
+use crate::sigv4::{self, Signed};
 use crate::stream::{Framing, Script};
+use crate::wire::bedrock;
 use crate::wire::{self, Events, Misuse, Refusal, Stamp};
 
 /// The longest request body read, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 const X_SIMULATOR: &str = "x-simulator";
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all connections of a simulator share.
 #[derive(Debug)]
@@ -95,55 +99,6 @@ pub(crate) async fn answer(
     call.answer(&reset, ticket).await
 }
 
-/// Where a path leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Endpoint {
-    /// Chat with the model named in the body.
-    Chat,
-    /// Gemini: model and mode are part of the path.
-    Generate {
-        model: String,
-        stream: bool,
-        sse: bool,
-    },
-    Models,
-    Nowhere,
-}
-
-impl Endpoint {
-    fn find(path: &str, query: Option<&str>) -> (Option<Provider>, Endpoint) {
-        let (provider, versions): (_, &[&str]) = match path.split('/').nth(1) {
-            Some("openai") => (Provider::OpenAi, &["/openai/v1"]),
-            Some("deepseek") => (Provider::DeepSeek, &["/deepseek/v1", "/deepseek"]),
-            Some("gemini") => (Provider::Gemini, &["/gemini/v1beta", "/gemini/v1"]),
-            _ => return (None, Endpoint::Nowhere),
-        };
-        let rest = versions
-            .iter()
-            .find_map(|version| path.strip_prefix(version).filter(|rest| rest.starts_with('/')))
-            .unwrap_or_default();
-        let endpoint = match (provider, rest) {
-            (_, "/models") => Endpoint::Models,
-            (Provider::OpenAi | Provider::DeepSeek, "/chat/completions") => Endpoint::Chat,
-            (Provider::Gemini, _) => Endpoint::generate(rest, query).unwrap_or(Endpoint::Nowhere),
-            _ => Endpoint::Nowhere,
-        };
-        (Some(provider), endpoint)
-    }
-
-    fn generate(path: &str, query: Option<&str>) -> Option<Endpoint> {
-        let (model, action) = path.strip_prefix("/models/")?.rsplit_once(':')?;
-        let stream = match action {
-            "generateContent" => false,
-            "streamGenerateContent" => true,
-            _ => return None,
-        };
-        let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
-        let model = percent_decode(model).filter(|model| !model.is_empty())?;
-        Some(Endpoint::Generate { model, stream, sse })
-    }
-}
-
 /// A request that has been read.
 struct Call<'a> {
     shared: &'a Shared,
@@ -153,6 +108,8 @@ struct Call<'a> {
     path: &'a str,
     query: Option<&'a str>,
     headers: &'a HeaderMap,
+    /// Where HTTP/2 names the host.
+    authority: Option<&'a str>,
     version: Version,
     /// `None` when it is too long.
     bytes: Option<Bytes>,
@@ -164,31 +121,64 @@ impl<'a> Call<'a> {
     fn new(shared: &'a Shared, parts: &'a Parts, bytes: Option<Bytes>) -> Call<'a> {
         let (path, query) = (parts.uri.path(), parts.uri.query());
         let (provider, endpoint) = Endpoint::find(path, query);
-        let body = serde_json::from_slice(bytes.as_deref().unwrap_or_default());
+        let body = match (&endpoint, bytes.as_deref().unwrap_or_default()) {
+            (Endpoint::Token, form) => Ok(oauth::record(form)),
+            (_, json) => serde_json::from_slice(json),
+        };
         let (method, headers, version) = (&parts.method, &parts.headers, parts.version);
-        Call { shared, provider, endpoint, method, path, query, headers, version, bytes, body }
+        let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+        Call { shared, provider, endpoint, method, path, query, headers, authority, version, bytes, body }
     }
 
     fn model(&self) -> &str {
-        match &self.endpoint {
-            Endpoint::Generate { model, .. } => model,
-            _ => self.body.as_ref().ok().and_then(|body| body.get("model")?.as_str()).unwrap_or_default(),
-        }
+        let named = self.endpoint.place().and_then(|place| place.model.as_deref());
+        let in_body = || self.body.as_ref().ok()?.get("model")?.as_str();
+        named.or_else(in_body).unwrap_or_default()
+    }
+
+    /// The header the provider takes the credential from, and its value.
+    fn credential_header(&self) -> Option<(&'static str, &str)> {
+        let mut names = self.provider?.credential_headers().iter();
+        names.find_map(|name| Some((*name, self.headers.get(*name)?.to_str().ok()?)))
     }
 
     fn credential(&self) -> Option<&str> {
-        let header = self.headers.get(self.provider?.credential_header());
-        let Some(value) = header.and_then(|value| value.to_str().ok()) else {
+        let Some((name, value)) = self.credential_header() else {
             let pairs = self.query.filter(|_| self.provider == Some(Provider::Gemini))?.split('&');
             return pairs.filter_map(|pair| pair.strip_prefix("key=")).next();
         };
-        if self.provider == Some(Provider::Gemini) {
+        if name != "authorization" {
             return Some(value);
+        }
+        if let Some(access_key) = sigv4::access_key(value) {
+            return Some(access_key);
         }
         match value.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
             _ => Some(value),
         }
+    }
+
+    /// Whether the credential is one of the provider's.
+    fn check_credential(&self, provider: Provider) -> Result<(), Refusal> {
+        let credential = self.credential();
+        let is_signed = || self.credential_header().and_then(|(_, value)| sigv4::access_key(value)).is_some();
+        if provider == Provider::Bedrock && is_signed() {
+            return bedrock::verify(&Signed {
+                method: self.method.as_str(),
+                path: self.path,
+                query: self.query,
+                headers: self.headers,
+                authority: self.authority,
+                body: self.bytes.as_deref().unwrap_or_default(),
+            });
+        }
+        let keys = self.shared.keys.get(&provider).map(Vec::as_slice).unwrap_or_default();
+        let is_accepted = match credential {
+            Some(credential) => keys.iter().any(|key| key == credential),
+            None => provider.accepts_anonymous(),
+        };
+        if is_accepted { Ok(()) } else { Err(wire::misuse(provider, &Misuse::Credential(credential))) }
     }
 
     fn record(&self, parts: &Parts) -> RecordedRequest {
@@ -202,7 +192,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn answer(self, reset: &AtomicBool, mut ticket: Ticket) -> Result<Response<Body>, Aborted> {
+    async fn answer(self, reset: &AtomicBool, ticket: Ticket) -> Result<Response<Body>, Aborted> {
         // Paths of no provider get OpenAI's errors: somebody has to word them.
         let provider = self.provider.unwrap_or(Provider::OpenAi);
         let (faults, prompt) = match self.check(provider) {
@@ -211,39 +201,40 @@ impl<'a> Call<'a> {
                 let script = Script::plain(text, Outcome::Answered);
                 return Ok(self.respond(StatusCode::OK, None, script, ticket));
             }
+            Ok(Checked::Token { faults, text }) => {
+                let ticket = match self.refusal_due(provider, &faults, reset, ticket).await? {
+                    Due::Answer(ticket) => ticket,
+                    Due::Refused(response) => return Ok(response),
+                };
+                let script = Script::whole(text, String::new(), false, &faults);
+                return Ok(self.respond(StatusCode::OK, None, script, ticket));
+            }
+            Ok(Checked::Embeddings { faults, request }) => {
+                return self.embed(provider, &faults, &request, reset, ticket).await;
+            }
             Ok(Checked::Chat { faults, prompt }) => (*faults, *prompt),
             Err(refusal) => return Ok(self.refused(&refusal, Outcome::Rejected, ticket)),
         };
-        if let Some(delay) = faults.delay {
-            tokio::time::sleep(delay).await;
-        }
-        match self.refusal_asked_for(provider, &faults) {
-            None => {}
-            Some(Refuse::Stall) => std::future::pending().await,
-            Some(Refuse::Reset) => {
-                // On HTTP/2 only the stream is reset; the connection carries others.
-                reset.store(self.version != Version::HTTP_2, Ordering::Relaxed);
-                ticket.settle(Outcome::Faulted);
-                return Err(Aborted);
-            }
-            Some(refuse) => return Ok(self.fail(provider, refuse, &faults, ticket)),
-        }
+        let ticket = match self.refusal_due(provider, &faults, reset, ticket).await? {
+            Due::Answer(ticket) => ticket,
+            Due::Refused(response) => return Ok(response),
+        };
         if faults.gate && !prompt.stream {
             self.shared.gates.clone().wait(prompt.model.clone()).await;
         }
         let body = self.bytes.as_deref().unwrap_or_default();
-        let answer = Answer::new(provider, &prompt, &faults, body);
         let stamp = self.shared.stamp();
+        let answer = Answer::new(provider, &prompt, &faults, body, stamp.serial);
         let events =
             || with_error(wire::events(provider, &prompt, &answer, &stamp), provider, &prompt, &faults);
         let (content_type, script) = if prompt.stream != faults.other_mode {
             let framing = self.framing(provider, faults.other_mode);
-            let is_sse = matches!(framing, Framing::Sse(_));
-            let content_type = if is_sse { event_stream(provider) } else { json(provider) };
+            let content_type =
+                if framing == Framing::Array { json(provider) } else { event_stream(provider) };
             (content_type, Script::stream(events(), framing, &faults))
         } else {
             let text = wire::whole(provider, &prompt, &answer, &stamp);
-            let error = if faults.broken.is_some() { events().error } else { String::new() };
+            let error = if faults.broken.is_some() { events().error.data } else { String::new() };
             (json(provider), Script::whole(text, error, provider == Provider::DeepSeek, &faults))
         };
         let is_disguised = faults.other_mode || faults.content_type.is_some();
@@ -253,6 +244,48 @@ impl<'a> Call<'a> {
         Ok(self.respond(StatusCode::OK, Some(content_type), script, ticket))
     }
 
+    /// The failure this very request is due, or the ticket for its answer.
+    async fn refusal_due(
+        &self,
+        provider: Provider,
+        faults: &Faults,
+        reset: &AtomicBool,
+        mut ticket: Ticket,
+    ) -> Result<Due, Aborted> {
+        if let Some(delay) = faults.delay {
+            tokio::time::sleep(delay).await;
+        }
+        match self.refusal_asked_for(provider, faults) {
+            None => Ok(Due::Answer(ticket)),
+            Some(Refuse::Stall) => std::future::pending().await,
+            Some(Refuse::Reset) => {
+                // On HTTP/2 only the stream is reset; the connection carries others.
+                reset.store(self.version != Version::HTTP_2, Ordering::Relaxed);
+                ticket.settle(Outcome::Faulted);
+                Err(Aborted)
+            }
+            Some(refuse) => Ok(Due::Refused(self.fail(provider, refuse, faults, ticket))),
+        }
+    }
+
+    /// Answers a request for embeddings; faults of streams mean nothing here.
+    async fn embed(
+        &self,
+        provider: Provider,
+        faults: &Faults,
+        request: &EmbeddingRequest,
+        reset: &AtomicBool,
+        ticket: Ticket,
+    ) -> Result<Response<Body>, Aborted> {
+        let ticket = match self.refusal_due(provider, faults, reset, ticket).await? {
+            Due::Answer(ticket) => ticket,
+            Due::Refused(response) => return Ok(response),
+        };
+        let text = wire::embeddings(provider, request);
+        let script = Script::whole(text, String::new(), false, faults);
+        Ok(self.respond(StatusCode::OK, faults.content_type.as_deref(), script, ticket))
+    }
+
     /// Everything that is checked before a model comes into play.
     fn check(&self, provider: Provider) -> Result<Checked, Refusal> {
         let (method, path) = (self.method.as_str(), self.path);
@@ -260,23 +293,20 @@ impl<'a> Call<'a> {
         let allowed = match self.endpoint {
             Endpoint::Nowhere => return Err(misuse(&Misuse::Path { method, path })),
             Endpoint::Models => Method::GET,
-            Endpoint::Chat | Endpoint::Generate { .. } => Method::POST,
+            Endpoint::Chat(_) | Endpoint::Embeddings(_) | Endpoint::Token => Method::POST,
         };
         if *self.method != allowed {
             return Err(misuse(&Misuse::Method { method, path }));
         }
-        let credential = self.credential();
-        let keys = self.shared.keys.get(&provider).map(Vec::as_slice).unwrap_or_default();
-        if !credential.is_some_and(|credential| keys.iter().any(|key| key == credential)) {
-            return Err(misuse(&Misuse::Credential(credential)));
+        if self.endpoint == Endpoint::Token {
+            return self.check_token_request();
         }
+        self.check_credential(provider)?;
         if self.endpoint == Endpoint::Models {
             return Ok(Checked::Models);
         }
-        let content_type =
-            self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        if !media_type.eq_ignore_ascii_case("application/json") {
+        let content_type = self.content_type();
+        if !is_media_type(content_type, "application/json") {
             return Err(misuse(&Misuse::ContentType(content_type)));
         }
         if self.bytes.is_none() {
@@ -286,13 +316,44 @@ impl<'a> Call<'a> {
         let flags = self.headers.get(X_SIMULATOR).and_then(|value| value.to_str().ok());
         let faults =
             Faults::parse(self.model(), flags).map_err(|error| misuse(&Misuse::Fault(&error.to_string())))?;
-        let path_call = match &self.endpoint {
-            Endpoint::Generate { model, stream, .. } => Some((model.as_str(), *stream)),
-            _ => None,
+        let place = self.endpoint.place();
+        let request = wire::Request {
+            body,
+            bytes: self.bytes.as_deref().unwrap_or_default(),
+            path_model: place.and_then(|place| place.model.as_deref()),
+            path_stream: place.is_some_and(|place| place.stream),
+            path_batch: place.is_some_and(|place| place.batch),
+            headers: self.headers,
+            query: self.query,
         };
-        let prompt = wire::read(provider, body, path_call)?;
-        let faults = faults.for_credential(credential);
+        if matches!(self.endpoint, Endpoint::Embeddings(_)) {
+            let request = wire::read_embedding(provider, &request)?;
+            let request = EmbeddingRequest { extra: faults.extra, ..request };
+            let faults = Box::new(faults.for_credential(self.credential()));
+            return Ok(Checked::Embeddings { faults, request: Box::new(request) });
+        }
+        let prompt = wire::read(provider, &request)?;
+        let faults = faults.for_credential(self.credential());
         Ok(Checked::Chat { faults: Box::new(faults), prompt: Box::new(prompt) })
+    }
+
+    fn content_type(&self) -> &str {
+        self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none")
+    }
+
+    /// Checks a request for an access token. Its faults are in the query, for callers that choose no model.
+    fn check_token_request(&self) -> Result<Checked, Refusal> {
+        let content_type = self.content_type();
+        if !is_media_type(content_type, oauth::CONTENT_TYPE) {
+            return Err(wire::misuse(Provider::Vertex, &Misuse::ContentType(content_type)));
+        }
+        let flags = oauth::query_value(self.query, "flags");
+        let faults = Faults::parse("", flags.as_deref())
+            .map_err(|error| wire::misuse(Provider::Vertex, &Misuse::Fault(&error.to_string())))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let token = oauth::grant(self.bytes.as_deref().unwrap_or_default(), self.query, now)
+            .map_err(|refused| Refusal::new(400, refused.body()))?;
+        Ok(Checked::Token { faults: Box::new(faults), text: token.to_string() })
     }
 
     /// The refusal this very request is due.
@@ -309,10 +370,12 @@ impl<'a> Call<'a> {
 
     /// How a stream is framed. One that nobody asked for is framed by events: an array would be a kind of whole answer.
     fn framing(&self, provider: Provider, unasked: bool) -> Framing {
-        match (provider, &self.endpoint) {
-            (Provider::Gemini, Endpoint::Generate { sse: false, .. }) if !unasked => Framing::Array,
-            (Provider::Gemini, _) => Framing::Sse(LineEnd::CrLf),
-            (Provider::OpenAi | Provider::DeepSeek, _) => Framing::Sse(LineEnd::Lf),
+        let is_sse = self.endpoint.place().is_some_and(|place| place.sse);
+        match provider {
+            Provider::Gemini | Provider::Vertex if is_sse || unasked => Framing::Sse(LineEnd::CrLf),
+            Provider::Gemini | Provider::Vertex => Framing::Array,
+            Provider::Bedrock => Framing::EventStream,
+            _ => Framing::Sse(LineEnd::Lf),
         }
     }
 
@@ -343,10 +406,20 @@ impl<'a> Call<'a> {
         state("retry-after", waits.retry_after(status));
         state("retry-after-ms", waits.retry_after_ms.as_deref());
         let (requests, tokens) = (waits.reset_requests.as_deref(), waits.reset_tokens.as_deref());
-        state("x-ratelimit-remaining-requests", requests.map(|_| "0"));
-        state("x-ratelimit-reset-requests", requests);
-        state("x-ratelimit-remaining-tokens", tokens.map(|_| "0"));
-        state("x-ratelimit-reset-tokens", tokens);
+        let names = match provider {
+            Provider::Anthropic => [
+                ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+                ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+            ],
+            _ => [
+                ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+                ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+            ],
+        };
+        for ((remaining, reset), stated) in names.into_iter().zip([requests, tokens]) {
+            state(remaining, stated.map(|_| "0"));
+            state(reset, stated);
+        }
         response
     }
 
@@ -354,6 +427,10 @@ impl<'a> Call<'a> {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response =
             self.respond(status, None, Script::plain(refusal.body.to_string(), outcome), ticket);
+        let stated = refusal.headers.iter().filter_map(|(name, value)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        });
+        response.headers_mut().extend(stated);
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let allowed = if self.endpoint == Endpoint::Models { "GET" } else { "POST" };
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
@@ -378,12 +455,10 @@ impl<'a> Call<'a> {
         let content_type = content_type.unwrap_or_else(|| json(provider));
         // What a fault asks for was checked when it was read.
         headers.extend(HeaderValue::from_str(content_type).ok().map(|value| (CONTENT_TYPE, value)));
-        if provider == Provider::OpenAi {
-            let id = format!("req_simulator{:08}", self.shared.answers.load(Ordering::Relaxed));
-            headers.extend(HeaderValue::from_str(&id).ok().map(|id| (X_REQUEST_ID, id)));
-            headers.insert("openai-version", HeaderValue::from_static("2020-10-01"));
-            headers.insert("openai-processing-ms", HeaderValue::from_static("1"));
-        }
+        let own = wire::headers(provider, self.shared.answers.load(Ordering::Relaxed));
+        headers.extend(own.into_iter().filter_map(|(name, value)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
+        }));
         response
     }
 }
@@ -391,7 +466,18 @@ impl<'a> Call<'a> {
 /// A request that passed all checks.
 enum Checked {
     Models,
+    Token { faults: Box<Faults>, text: String },
+    Embeddings { faults: Box<Faults>, request: Box<EmbeddingRequest> },
     Chat { faults: Box<Faults>, prompt: Box<Prompt> },
+}
+
+/// What becomes of a request that passed all checks.
+#[expect(clippy::large_enum_variant, reason = "there is one per request, and it is taken apart at once")]
+enum Due {
+    /// It is answered.
+    Answer(Ticket),
+    /// It fails, as it asked to.
+    Refused(Response<Body>),
 }
 
 /// The events, with the error that the faults ask for as the one that ends the stream.
@@ -400,9 +486,14 @@ fn with_error(events: Events, provider: Provider, prompt: &Prompt, faults: &Faul
         .event_status
         .and_then(|status| wire::refuse(provider, Refuse::Status(status), &prompt.model, &faults.waits));
     match refusal {
-        Some(refusal) => Events { error: refusal.body.to_string(), ..events },
+        Some(refusal) => Events { error: wire::error_event(provider, &refusal), ..events },
         None => events,
     }
+}
+
+/// Whether a content type is this one, whatever its parameters.
+fn is_media_type(content_type: &str, wanted: &str) -> bool {
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
 }
 
 /// The page of a content delivery network that has this to say instead of its origin.
@@ -415,15 +506,16 @@ fn html_page(status: StatusCode) -> String {
 
 fn json(provider: Provider) -> &'static str {
     match provider {
-        Provider::OpenAi | Provider::DeepSeek => "application/json",
-        Provider::Gemini => "application/json; charset=UTF-8",
+        Provider::Gemini | Provider::Vertex => "application/json; charset=UTF-8",
+        _ => "application/json",
     }
 }
 
 fn event_stream(provider: Provider) -> &'static str {
     match provider {
-        Provider::OpenAi | Provider::DeepSeek => "text/event-stream; charset=utf-8",
-        Provider::Gemini => "text/event-stream",
+        Provider::Gemini | Provider::Vertex => "text/event-stream",
+        Provider::Bedrock => "application/vnd.amazon.eventstream",
+        _ => "text/event-stream; charset=utf-8",
     }
 }
 

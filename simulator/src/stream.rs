@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::event_stream;
 use crate::fault::{Break, Faults, LineEnd};
 use crate::record::Outcome;
 use crate::split::split;
-use crate::wire::Events;
+use crate::wire::{Event, Events, bedrock};
 
 /// Waited before a connection is closed on purpose, so that what was written before has left. HTTP/2 would otherwise
 /// drop frames that are still queued for a stream that is reset.
@@ -54,6 +55,8 @@ pub(crate) enum Framing {
     Sse(LineEnd),
     /// Elements of one JSON array, as Gemini streams without `alt=sse`.
     Array,
+    /// Binary frames with a checksum, as Bedrock streams.
+    EventStream,
 }
 
 impl Script {
@@ -90,7 +93,9 @@ impl Script {
             Break::CutEvent(_) => ([vec![half()], abort.to_vec()].concat(), None),
             Break::Stall(_) | Break::StallEvent(_) => (vec![half(), Step::Flush, Step::Stall], length),
             Break::EarlyEnd(_) => (vec![half()], None),
-            Break::Malformed(_) => return Script::plain(malformed(&text), Outcome::Faulted),
+            Break::Malformed(_) | Break::BadChecksum(_) => {
+                return Script::plain(malformed(&text), Outcome::Faulted);
+            }
             Break::ErrorEvent(_) => return Script::plain(error, Outcome::Faulted),
         };
         Script { steps: split(steps, faults.split), length, outcome: Outcome::Faulted }
@@ -110,6 +115,8 @@ struct Writer<'a> {
     faults: &'a Faults,
     framing: Framing,
     line_end: &'static str,
+    /// Told before the first event.
+    comment: Option<&'static str>,
     started: bool,
     steps: Vec<Step>,
 }
@@ -122,21 +129,23 @@ impl<'a> Writer<'a> {
             LineEnd::CrLf => "\r\n",
             LineEnd::Cr => "\r",
         };
-        Writer { faults, framing, line_end, started: false, steps: Vec::new() }
+        Writer { faults, framing, line_end, comment: None, started: false, steps: Vec::new() }
     }
 
     fn play(&mut self, events: Events) {
-        let Events { head, content, tail, done, error } = events;
+        let Events { head, content, tail, done, error, comment, done_after_error } = events;
+        self.comment = comment;
         let breaks_after = match self.faults.broken {
             None => None,
             Some(Break::CutHeaders | Break::StallHeaders) => Some(0),
             Some(Break::Cut(n) | Break::Stall(n) | Break::EarlyEnd(n)) => Some(n),
             Some(Break::CutEvent(n) | Break::StallEvent(n)) => Some(n),
-            Some(Break::Malformed(n) | Break::ErrorEvent(n)) => Some(n),
+            Some(Break::Malformed(n) | Break::BadChecksum(n) | Break::ErrorEvent(n)) => Some(n),
         };
         let head_is_sent = !matches!(
             self.faults.broken,
-            Some(Break::CutHeaders | Break::StallHeaders | Break::Malformed(0) | Break::ErrorEvent(0))
+            Some(Break::CutHeaders | Break::StallHeaders)
+                | Some(Break::Malformed(0) | Break::BadChecksum(0) | Break::ErrorEvent(0))
         );
         if head_is_sent {
             head.iter().for_each(|event| self.event(event, 0));
@@ -161,11 +170,10 @@ impl<'a> Writer<'a> {
             Some(Break::EarlyEnd(_)) => return,
             Some(Break::ErrorEvent(_)) => {
                 self.event(&error, 0);
-                return self.end(None);
+                return self.end(done.filter(|_| done_after_error && !self.faults.no_done));
             }
-            Some(Break::Malformed(_)) => {
-                let sample = content.get(sent).or(tail.first()).unwrap_or(&error);
-                self.event(&malformed(sample), 0);
+            Some(Break::Malformed(_) | Break::BadChecksum(_)) => {
+                self.broken_event(content.get(sent).or(tail.first()).unwrap_or(&error));
                 if !head_is_sent {
                     head.iter().for_each(|event| self.event(event, 0));
                 }
@@ -177,7 +185,7 @@ impl<'a> Writer<'a> {
         self.end(done.filter(|_| !self.faults.no_done));
     }
 
-    fn content(&mut self, events: &[String]) {
+    fn content(&mut self, events: &[Event]) {
         for event in events {
             let is_first = !self.steps.iter().any(|step| matches!(step, Step::Write { chunks: 1, .. }));
             if let (false, Some(delay)) = (is_first, self.faults.chunk_delay) {
@@ -190,32 +198,53 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn event(&mut self, json: &str, chunks: usize) {
-        let text = self.framed(json);
-        self.steps.extend([write(text, chunks), Step::Flush]);
+    fn event(&mut self, event: &Event, chunks: usize) {
+        let bytes = self.framed(event);
+        self.steps.extend([Step::Write { bytes, chunks }, Step::Flush]);
     }
 
-    /// The first half of an event.
-    fn half_event(&mut self, json: &str) {
-        let text = self.framed(json);
-        let half = text.chars().take(text.chars().count() / 2).collect();
-        self.steps.push(write(half, 0));
+    /// An event that cannot be read: its checksum is wrong, where there is one and it is asked for, or its JSON.
+    fn broken_event(&mut self, event: &Event) {
+        if self.framing == Framing::EventStream && matches!(self.faults.broken, Some(Break::BadChecksum(_))) {
+            let bytes = event_stream::corrupted(&self.framed(event));
+            return self.steps.extend([Step::Write { bytes, chunks: 0 }, Step::Flush]);
+        }
+        self.event(&Event { data: malformed(&event.data), ..event.clone() }, 0);
     }
 
-    fn framed(&mut self, json: &str) -> String {
+    /// The first half of an event, cut between characters where it is text.
+    fn half_event(&mut self, event: &Event) {
+        let framed = self.framed(event);
+        let half = match std::str::from_utf8(&framed) {
+            Ok(text) if self.framing != Framing::EventStream => {
+                text.chars().take(text.chars().count() / 2).map(char::len_utf8).sum()
+            }
+            _ => framed.len() / 2,
+        };
+        self.steps.push(Step::Write { bytes: framed.slice(..half), chunks: 0 });
+    }
+
+    fn framed(&mut self, event: &Event) -> Bytes {
         let started = std::mem::replace(&mut self.started, true);
         match self.framing {
-            Framing::Array if started => format!(",\r\n{json}"),
-            Framing::Array => format!("[{json}"),
-            Framing::Sse(_) => self.sse(json),
+            Framing::Array if started => Bytes::from(format!(",\r\n{}", event.data)),
+            Framing::Array => Bytes::from(format!("[{}", event.data)),
+            Framing::Sse(_) => Bytes::from(self.sse(event)),
+            Framing::EventStream => bedrock::frame(event),
         }
     }
 
-    fn sse(&self, data: &str) -> String {
+    fn sse(&mut self, event: &Event) -> String {
         let end = self.line_end;
-        let comment = if self.faults.keep_alive { format!(": keep-alive{end}{end}") } else { String::new() };
+        let keep_alive = self.faults.keep_alive.then_some("keep-alive");
+        let comments: String = [self.comment.take(), keep_alive]
+            .into_iter()
+            .flatten()
+            .map(|comment| format!(": {comment}{end}{end}"))
+            .collect();
         let space = if self.faults.no_space { "" } else { " " };
-        format!("{comment}data:{space}{data}{end}{end}")
+        let name = event.name.map(|name| format!("event:{space}{name}{end}")).unwrap_or_default();
+        format!("{comments}{name}data:{space}{}{end}{end}", event.data)
     }
 
     /// The sentinel or closing bracket, and the last blank line taken back if that is asked for.
@@ -225,10 +254,11 @@ impl<'a> Writer<'a> {
                 let text = if self.started { "]" } else { "[]" };
                 self.steps.push(write(text.to_owned(), 0));
             }
-            (Framing::Sse(_), Some(done)) => self.event(done, 0),
-            (Framing::Sse(_), None) => {}
+            (Framing::Sse(_), Some(done)) => self.event(&Event::from(done.to_owned()), 0),
+            (Framing::Sse(_), None) | (Framing::EventStream, _) => {}
         }
         if self.faults.no_final_blank
+            && self.framing != Framing::EventStream
             && let Some(Step::Write { bytes, .. }) =
                 self.steps.iter_mut().rev().find(|step| matches!(step, Step::Write { .. }))
         {
@@ -257,13 +287,14 @@ mod tests {
     const LF: Framing = Framing::Sse(LineEnd::Lf);
 
     fn events() -> Events {
-        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let list = |texts: &[&str]| texts.iter().map(|text| Event::from((*text).to_owned())).collect();
         Events {
             head: list(&["{h}"]),
             content: list(&["{1}", "{2}", "{3}", "{4}"]),
             tail: list(&["{t}"]),
             done: Some("[DONE]"),
-            error: "{e}".to_owned(),
+            error: Event::from("{e}".to_owned()),
+            ..Events::default()
         }
     }
 
@@ -319,6 +350,21 @@ mod tests {
             "{malformed}"
         );
         assert!(malformed.ends_with("data: {t}\n\n"), "{malformed}");
+    }
+
+    #[test]
+    fn names_comments_and_the_end_after_an_error_are_those_of_the_provider() {
+        let named = Event { name: Some("ping"), data: "{p}".to_owned() };
+        let events =
+            Events { head: vec![named], comment: Some("PROCESSING"), done_after_error: true, ..events() };
+        let stream = |flags: &str| {
+            wire(&Script::stream(events.clone(), LF, &Faults::parse("m", Some(flags)).unwrap()))
+        };
+        assert_eq!(
+            stream("error-event=1"),
+            ": PROCESSING\n\nevent: ping\ndata: {p}\n\ndata: {1}\n\ndata: {e}\n\ndata: [DONE]\n\n"
+        );
+        assert_eq!(stream("early-end=0;no-space"), ": PROCESSING\n\nevent:ping\ndata:{p}\n\n");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) head: String,
     pub(super) body: String,
+    /// The body where it is no text.
+    pub(super) bytes: Vec<u8>,
     /// Whether the body ended as announced.
     pub(super) complete: bool,
 }
@@ -97,7 +99,7 @@ fn parse(bytes: &[u8]) -> Reply {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
         (rest.to_vec(), length == Some(rest.len()) || status == 204)
     };
-    Reply { status, head, body: String::from_utf8_lossy(&body).into_owned(), complete }
+    Reply { status, head, body: String::from_utf8_lossy(&body).into_owned(), bytes: body, complete }
 }
 
 fn dechunk(mut rest: &[u8]) -> (Vec<u8>, bool) {

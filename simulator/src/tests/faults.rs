@@ -7,7 +7,7 @@ use crate::{ALIASES, Outcome, Provider};
 #[tokio::test]
 async fn statuses_come_in_the_shape_of_the_provider() {
     let simulator = start().await;
-    for provider in Provider::ALL {
+    for provider in Provider::CORE {
         for (model, status) in [
             ("down", 503),
             ("limited", 429),
@@ -41,7 +41,7 @@ async fn statuses_come_in_the_shape_of_the_provider() {
         assert_eq!((html.status, html.header("content-type")), (status, Some("text/html")));
         assert!(html.body.starts_with("<!DOCTYPE html>"), "{}", html.body);
     }
-    for provider in Provider::ALL {
+    for provider in Provider::CORE {
         let overloaded = ask(&simulator, provider, "overloaded", "hi", false).await;
         assert_eq!(overloaded.status, 529);
         assert_eq!(overloaded.json()["error"]["message"], "Overloaded");
@@ -84,7 +84,7 @@ async fn waits_are_stated_in_every_way_there_is() {
 #[tokio::test]
 async fn answers_come_under_another_type_and_in_another_mode() {
     let simulator = start().await;
-    for provider in Provider::ALL {
+    for provider in Provider::CORE {
         for stream in [false, true] {
             let typed = ask(&simulator, provider, "m~content-type=text/plain", "hi", stream).await;
             assert_eq!((typed.status, typed.header("content-type")), (200, Some("text/plain")));
@@ -105,7 +105,7 @@ async fn answers_come_under_another_type_and_in_another_mode() {
 #[tokio::test]
 async fn an_error_event_is_the_error_of_the_status_asked_for() {
     let simulator = start().await;
-    for provider in Provider::ALL {
+    for provider in Provider::CORE {
         for stream in [false, true] {
             let model = "m~error-event=1~event-status=429~retry-after=none";
             let reply = ask(&simulator, provider, model, "hi there", stream).await;
@@ -141,7 +141,7 @@ async fn counted_faults_depend_on_the_number_of_requests() {
 #[tokio::test]
 async fn streams_break_where_they_are_told_to() {
     let simulator = start().await;
-    for provider in Provider::ALL {
+    for provider in Provider::CORE {
         // Model, content events seen, connection ended in order, an error event at the end.
         let table = [
             ("cut", 3, false, false),
@@ -184,7 +184,7 @@ async fn streams_break_where_they_are_told_to() {
 #[tokio::test]
 async fn whole_answers_break_too() {
     let simulator = start().await;
-    for provider in Provider::ALL {
+    for provider in Provider::CORE {
         let cut = ask(&simulator, provider, "cut", "hi", false).await;
         assert!(cut.status == 200 && !cut.complete && !cut.body.is_empty());
         let cut = ask(&simulator, provider, "m~cut-event", "hi", false).await;
@@ -240,7 +240,7 @@ async fn framing_variants_reach_the_wire() {
     let simulator = start().await;
     let whole = "é and 🦀";
     let text_flag = "text=%C3%A9 and %F0%9F%A6%80";
-    for provider in Provider::ALL {
+    for provider in Provider::CORE {
         for flags in ["split=1", "split=7", "split-random=3", "cr", "crlf", "lf", "no-space", "no-done"] {
             let model = format!("m~{text_flag}~{flags}").replace(' ', "%20");
             let reply = ask(&simulator, provider, &model, "hi", true).await;

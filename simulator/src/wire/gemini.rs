@@ -4,59 +4,91 @@
 //! Counts that are zero are left out of `usageMetadata`, and an empty answer has a candidate without parts.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Events, Misuse, Refusal, Stamp, text};
+use super::content::{raw, signature};
+use super::{Event, Events, Misuse, Refusal, Stamp, text};
 use crate::answer::{Answer, Finish, Prompt, Usage, count_words};
 use crate::fault::Waits;
+use crate::provider::Provider;
 
 /// The whole answer.
-pub(crate) fn whole(prompt: &Prompt, answer: &Answer, stamp: &Stamp) -> String {
+pub(super) fn whole(provider: Provider, prompt: &Prompt, answer: &Answer, stamp: &Stamp) -> String {
+    let writer = Writer { provider, prompt, answer, stamp };
     if answer.prompt_blocked {
-        return blocked(prompt, answer, stamp);
+        return writer.blocked();
     }
     let thought = answer.thoughts.concat();
-    let content = answer.text();
-    let mut parts = Vec::new();
-    if !thought.is_empty() {
-        parts.push(Part { text: &thought, thought: true });
-    }
-    if !content.is_empty() {
-        parts.push(Part { text: &content, thought: false });
-    }
-    chunk(prompt, stamp, parts, finish(&answer.finish), &answer.usage)
+    let candidate = |choice: usize| {
+        let said = answer.choice_text(choice);
+        let mut parts = Vec::new();
+        if !thought.is_empty() {
+            parts.push(Part { thought: true, ..Part::text(thought.clone()) });
+        }
+        if !said.is_empty() {
+            let signed = !thought.is_empty() && answer.tool_calls.is_empty();
+            let thought_signature = signed.then(|| signature(&said));
+            parts.push(Part { thought_signature, ..Part::text(said) });
+        }
+        parts.extend(calls(answer));
+        writer.candidate(choice, parts, true)
+    };
+    writer.chunk((0..answer.choices.max(1)).map(candidate).collect(), &answer.usage)
 }
 
-/// The answer as a stream: usage grows from chunk to chunk, the finish reason comes last, there is no sentinel.
-pub(crate) fn events(prompt: &Prompt, answer: &Answer, stamp: &Stamp) -> Events {
-    let error = status(500, &prompt.model, &Waits::default()).body.to_string();
+/// The answer as a stream: usage grows from chunk to chunk, the finish reason comes last, there is no sentinel. A tool
+/// call comes whole, and the finish reason in a chunk without it.
+pub(super) fn events(provider: Provider, prompt: &Prompt, answer: &Answer, stamp: &Stamp) -> Events {
+    let writer = Writer { provider, prompt, answer, stamp };
+    let mut events = Events {
+        error: status(500, &prompt.model, &Waits::default()).body.to_string().into(),
+        ..Events::default()
+    };
     if answer.prompt_blocked {
-        return Events { tail: vec![blocked(prompt, answer, stamp)], error, ..Events::default() };
+        events.tail.push(writer.blocked().into());
+        return events;
     }
+    let choices = answer.choices.max(1);
     let mut sent = Usage { answer: 0, reasoning: 0, ..answer.usage };
-    let mut events = Events { error, ..Events::default() };
     for thought in &answer.thoughts {
         sent.reasoning += count_words(thought);
-        let part = Part { text: thought, thought: true };
-        events.head.push(chunk(prompt, stamp, vec![part], None, &sent));
+        let part = Part { thought: true, ..Part::text(thought.clone()) };
+        events.head.push(writer.part(0, part, &sent));
     }
-    for content in &answer.chunks {
-        sent.answer = (sent.answer + count_words(content)).min(answer.usage.answer);
-        let part = Part { text: content, thought: false };
-        events.content.push(chunk(prompt, stamp, vec![part], None, &sent));
+    let texts: Vec<Vec<String>> = (0..choices).map(|choice| answer.choice_chunks(choice)).collect();
+    for position in 0..texts.iter().map(Vec::len).max().unwrap_or_default() {
+        for (choice, chunks) in texts.iter().enumerate() {
+            let Some(chunk) = chunks.get(position) else { continue };
+            sent.answer = (sent.answer + count_words(chunk)).min(answer.usage.answer);
+            events.content.push(writer.part(choice, Part::text(chunk.clone()), &sent));
+        }
     }
-    if let Some(finish) = finish(&answer.finish) {
-        // Real streams end with an empty text part; an answer without any text has no parts at all.
-        let parts =
-            if answer.chunks.is_empty() { Vec::new() } else { vec![Part { text: "", thought: false }] };
-        events.tail.push(chunk(prompt, stamp, parts, Some(finish), &answer.usage));
+    for choice in 0..choices {
+        events.content.extend(calls(answer).map(|call| writer.part(choice, call, &answer.usage)));
+    }
+    if finish(&answer.finish).is_none() {
+        return events;
+    }
+    for choice in 0..choices {
+        // Real streams end with an empty text part; an answer without anything has no parts at all.
+        let is_empty = answer.chunks.is_empty() && answer.tool_calls.is_empty();
+        let signed = !answer.thoughts.is_empty() && answer.tool_calls.is_empty();
+        let last = Part { thought_signature: signed.then(|| signature("")), ..Part::text(String::new()) };
+        let parts = if is_empty { Vec::new() } else { vec![last] };
+        let candidate = writer.candidate(choice, parts, true);
+        events.tail.push(writer.chunk(vec![candidate], &answer.usage).into());
     }
     events
 }
 
 /// The error for a request that never reached a model.
-pub(crate) fn misuse(misuse: &Misuse<'_>) -> Refusal {
+pub(super) fn misuse(provider: Provider, misuse: &Misuse<'_>) -> Refusal {
     match misuse {
+        Misuse::Credential(_) if provider == Provider::Vertex => {
+            let message = "Request had invalid authentication credentials. Expected OAuth 2 access token.";
+            refusal(401, message, "UNAUTHENTICATED", None)
+        }
         Misuse::Credential(_) => {
             let details = json!([{
                 "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -83,7 +115,7 @@ pub(crate) fn misuse(misuse: &Misuse<'_>) -> Refusal {
 }
 
 /// The error Gemini sends with `status`.
-pub(crate) fn status(status: u16, model: &str, waits: &Waits) -> Refusal {
+pub(super) fn status(status: u16, model: &str, waits: &Waits) -> Refusal {
     let unknown_model = format!("models/{model} is not found for API version v1beta.");
     let (message, name) = match status {
         401 => ("Request had invalid authentication credentials.", "UNAUTHENTICATED"),
@@ -101,40 +133,72 @@ pub(crate) fn status(status: u16, model: &str, waits: &Waits) -> Refusal {
 }
 
 /// 429 for the day: a quota failure, and nothing said about when to come back.
-pub(crate) fn quota() -> Refusal {
+pub(super) fn quota() -> Refusal {
     exhausted("GenerateRequestsPerDayPerProjectPerModel-FreeTier", None)
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Chunk<'a> {
-    candidates: [Candidate<'a>; 1],
+    candidates: Vec<Candidate<'a>>,
     usage_metadata: UsageMetadata,
     model_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_time: Option<&'static str>,
     response_id: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Candidate<'a> {
-    content: Content<'a>,
+    content: Content,
     #[serde(skip_serializing_if = "Option::is_none")]
     finish_reason: Option<&'a str>,
-    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety_ratings: Option<Value>,
+    index: usize,
 }
 
 #[derive(Serialize)]
-struct Content<'a> {
+struct Content {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    parts: Vec<Part<'a>>,
-    role: &'a str,
+    parts: Vec<Part>,
+    role: &'static str,
 }
 
-#[derive(Serialize)]
-struct Part<'a> {
-    text: &'a str,
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Part {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<FunctionCall>,
     #[serde(skip_serializing_if = "is_false")]
     thought: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thought_signature: Option<String>,
+}
+
+/// There are no ids: whoever needs one makes it up.
+#[derive(Serialize)]
+struct FunctionCall {
+    name: String,
+    args: Box<RawValue>,
+}
+
+impl Part {
+    fn text(text: String) -> Part {
+        Part { text: Some(text), ..Part::default() }
+    }
+}
+
+/// The tool calls as parts; only the first of them carries a signature.
+fn calls(answer: &Answer) -> impl Iterator<Item = Part> {
+    answer.tool_calls.iter().enumerate().map(|(index, call)| Part {
+        function_call: Some(FunctionCall { name: call.name.clone(), args: raw(call.json()) }),
+        thought_signature: (index == 0).then(|| signature(&call.name)),
+        ..Part::default()
+    })
 }
 
 #[derive(Serialize)]
@@ -143,22 +207,15 @@ struct UsageMetadata {
     #[serde(skip_serializing_if = "is_zero")]
     prompt_token_count: usize,
     #[serde(skip_serializing_if = "is_zero")]
+    cached_content_token_count: usize,
+    #[serde(skip_serializing_if = "is_zero")]
     candidates_token_count: usize,
     #[serde(skip_serializing_if = "is_zero")]
     thoughts_token_count: usize,
     #[serde(skip_serializing_if = "is_zero")]
     total_token_count: usize,
-}
-
-impl From<&Usage> for UsageMetadata {
-    fn from(usage: &Usage) -> Self {
-        UsageMetadata {
-            prompt_token_count: usage.prompt,
-            candidates_token_count: usage.answer,
-            thoughts_token_count: usage.reasoning,
-            total_token_count: usage.prompt + usage.answer + usage.reasoning,
-        }
-    }
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traffic_type: Option<&'static str>,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -169,33 +226,62 @@ fn is_zero(value: &usize) -> bool {
     *value == 0
 }
 
-fn chunk(
-    prompt: &Prompt,
-    stamp: &Stamp,
-    parts: Vec<Part<'_>>,
-    finish: Option<&str>,
-    usage: &Usage,
-) -> String {
-    text(&Chunk {
-        candidates: [Candidate {
-            content: Content { parts, role: "model" },
-            finish_reason: finish,
-            index: 0,
-        }],
-        usage_metadata: usage.into(),
-        model_version: &prompt.model,
-        response_id: response_id(stamp),
-    })
+/// What every chunk of an answer needs.
+struct Writer<'a> {
+    provider: Provider,
+    prompt: &'a Prompt,
+    answer: &'a Answer,
+    stamp: &'a Stamp,
 }
 
-fn blocked(prompt: &Prompt, answer: &Answer, stamp: &Stamp) -> String {
-    let usage = Usage { answer: 0, reasoning: 0, ..answer.usage };
-    text(&json!({
-        "promptFeedback": { "blockReason": "PROHIBITED_CONTENT" },
-        "usageMetadata": UsageMetadata::from(&usage),
-        "modelVersion": prompt.model,
-        "responseId": response_id(stamp),
-    }))
+impl<'a> Writer<'a> {
+    fn candidate(&self, index: usize, parts: Vec<Part>, is_last: bool) -> Candidate<'a> {
+        let finish_reason = finish(&self.answer.finish).filter(|_| is_last);
+        let category = "HARM_CATEGORY_DANGEROUS_CONTENT";
+        let rating = || json!([{ "category": category, "probability": "HIGH", "blocked": true }]);
+        Candidate {
+            content: Content { parts, role: "model" },
+            finish_reason,
+            safety_ratings: (finish_reason == Some("SAFETY")).then(rating),
+            index,
+        }
+    }
+
+    /// A chunk with one part of one candidate.
+    fn part(&self, choice: usize, part: Part, usage: &Usage) -> Event {
+        self.chunk(vec![self.candidate(choice, vec![part], false)], usage).into()
+    }
+
+    fn chunk(&self, candidates: Vec<Candidate<'a>>, usage: &Usage) -> String {
+        text(&Chunk {
+            candidates,
+            usage_metadata: self.usage(usage),
+            model_version: &self.prompt.model,
+            create_time: (self.provider == Provider::Vertex).then_some("2026-01-01T00:00:00.000000Z"),
+            response_id: response_id(self.stamp),
+        })
+    }
+
+    fn blocked(&self) -> String {
+        let usage = Usage { answer: 0, reasoning: 0, ..self.answer.usage };
+        text(&json!({
+            "promptFeedback": { "blockReason": "PROHIBITED_CONTENT" },
+            "usageMetadata": self.usage(&usage),
+            "modelVersion": self.prompt.model,
+            "responseId": response_id(self.stamp),
+        }))
+    }
+
+    fn usage(&self, usage: &Usage) -> UsageMetadata {
+        UsageMetadata {
+            prompt_token_count: usage.prompt,
+            cached_content_token_count: usage.cached,
+            candidates_token_count: usage.answer,
+            thoughts_token_count: usage.reasoning,
+            total_token_count: usage.prompt + usage.answer + usage.reasoning,
+            traffic_type: (self.provider == Provider::Vertex).then_some("ON_DEMAND"),
+        }
+    }
 }
 
 fn response_id(stamp: &Stamp) -> String {
@@ -204,7 +290,8 @@ fn response_id(stamp: &Stamp) -> String {
 
 fn finish(finish: &Finish) -> Option<&str> {
     match finish {
-        Finish::Stop => Some("STOP"),
+        // A call of a tool ends like any other answer.
+        Finish::Stop | Finish::ToolCalls => Some("STOP"),
         Finish::Length => Some("MAX_TOKENS"),
         Finish::ContentFilter => Some("SAFETY"),
         Finish::Verbatim(word) => Some(word),
@@ -217,7 +304,7 @@ pub(super) fn refusal(status: u16, message: &str, name: &str, details: Option<Va
     if let (Some(details), Some(error)) = (details, error.as_object_mut()) {
         error.insert("details".to_owned(), details);
     }
-    Refusal { status, body: json!({ "error": error }) }
+    Refusal::new(status, json!({ "error": error }))
 }
 
 pub(super) fn invalid(message: &str) -> Refusal {

@@ -17,6 +17,7 @@ pub(super) enum Kind {
     TextOrList,
     /// A text or an object.
     TextOrObject,
+    Any,
 }
 
 /// A field that breaks its table.
@@ -38,10 +39,11 @@ impl Kind {
             Kind::Object => "an object",
             Kind::TextOrList => "one of a string or array",
             Kind::TextOrObject => "one of a string or object",
+            Kind::Any => "a value",
         }
     }
 
-    fn fits(self, value: &Value) -> bool {
+    pub(super) fn fits(self, value: &Value) -> bool {
         match self {
             Kind::Text => value.is_string(),
             Kind::Number => value.is_number(),
@@ -51,6 +53,7 @@ impl Kind {
             Kind::Object => value.is_object(),
             Kind::TextOrList => value.is_string() || value.is_array(),
             Kind::TextOrObject => value.is_string() || value.is_object(),
+            Kind::Any => true,
         }
     }
 }
