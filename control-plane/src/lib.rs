@@ -12,4 +12,5 @@ pub mod http;
 pub mod server;
 pub mod shared;
 pub mod store;
+pub mod tokens;
 pub mod xds;

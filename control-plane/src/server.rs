@@ -25,6 +25,7 @@ use crate::filter_code::{FilterCode, FilterCodeError};
 use crate::http::{AppState, Parts, TurnCounters, public_router, sync_router};
 use crate::shared::Shared;
 use crate::store::{Store, StoreError};
+use crate::tokens::{self, TokenWatch};
 use crate::xds::{self, Fleet, XdsState};
 
 /// Longest wait for requests under way once the control plane is told to end.
@@ -83,6 +84,7 @@ pub struct Server {
     state: AppState,
     stopping: watch::Sender<bool>,
     watch: ConfigWatch,
+    tokens: TokenWatch,
 }
 
 impl Server {
@@ -111,20 +113,27 @@ impl Server {
         let store = Store::open(&boot.config, boot.secrets.valkey_password.as_ref())?;
 
         tracing::info!(version = boot.version, path = %path.display(), "configuration loaded");
-        let watch = config::watch(path, env, boot);
+        let watch = config::watch(path, Env::clone(&env), boot);
+        let tokens = tokens::watch(watch.loaded.clone(), &env);
         let fleet = Arc::new(Fleet::default());
         let state = AppState::new(Parts {
             config: watch.loaded.clone(),
             config_status: watch.status.clone(),
             shared: Shared::open(&store),
             store,
+            tokens: tokens.tokens.clone(),
             fleet: Arc::clone(&fleet),
             filter: Arc::clone(&filter),
             turns: TurnCounters::default(),
             draining: watch::Sender::default(),
         });
         let (stopping, stop) = watch::channel(false);
-        let streams = xds_router(XdsState { config: watch.loaded.clone(), filter, fleet });
+        let streams = xds_router(XdsState {
+            config: watch.loaded.clone(),
+            tokens: tokens.tokens.clone(),
+            filter,
+            fleet,
+        });
         let sync = sync_router(&state, drain::end_streams(streams, stop));
         Ok(Self {
             public: (public, public_router(&state)),
@@ -133,6 +142,7 @@ impl Server {
             state,
             stopping,
             watch,
+            tokens,
         })
     }
 
@@ -143,7 +153,7 @@ impl Server {
 
     /// Serves until `stop`, then answers what is under way, for [`DRAIN_DEADLINE`] at most.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ending {
-        let Self { public, xds, state, stopping, watch, addresses: _ } = self;
+        let Self { public, xds, state, stopping, watch, tokens, addresses: _ } = self;
         let mut servers = tokio::task::JoinSet::new();
         for (listener, router) in [public, xds] {
             let mut stop = stopping.subscribe();
@@ -156,7 +166,7 @@ impl Server {
         state.drain();
         stopping.send_replace(true);
         let drained = timeout(DRAIN_DEADLINE, async { while servers.join_next().await.is_some() {} }).await;
-        drop(watch);
+        drop((watch, tokens));
         if drained.is_ok() { Ending::Graceful } else { Ending::Forced }
     }
 }

@@ -34,6 +34,8 @@ pub enum ErrorCode {
     SharedStateUnavailable,
     /// The request body is larger than `limits.maxRequestBytes`.
     RequestTooLarge,
+    /// The request names a model that is not configured, where its format has an error of its own for that.
+    ModelNotFound,
     /// There is nothing at this path.
     NotFound,
     /// The path does not know this method.
@@ -46,7 +48,7 @@ impl ErrorCode {
         match self {
             Self::OptionError | Self::ProviderBadRequestError => 400,
             Self::Unauthorized => 401,
-            Self::NotFound => 404,
+            Self::ModelNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTooLarge => 413,
             Self::ProviderRateLimitError | Self::ProviderExceededQuotaError => 429,
@@ -69,6 +71,9 @@ pub struct GatewayError {
     pub code: ErrorCode,
     /// One sentence for people. Holds no secret and nothing internal.
     pub message: String,
+    /// The field of the request that is to blame, where that is known. Only some formats tell it.
+    #[serde(skip)]
+    pub param: Option<String>,
     /// Seconds after which a new try makes sense: the `retry-after` header.
     #[serde(skip)]
     pub retry_after_secs: Option<u32>,
@@ -77,7 +82,7 @@ pub struct GatewayError {
 impl GatewayError {
     /// An error without `retry-after`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after_secs: None }
+        Self { code, message: message.into(), param: None, retry_after_secs: None }
     }
 
     /// The JSON body.

@@ -5,6 +5,8 @@
 //! goes on. So each attempt points it at the waiting cluster when it begins, and there the exchange settles what became of
 //! the attempt and chooses what comes next ([`next`]).
 
+mod answering;
+mod asking;
 mod next;
 
 use std::rc::Rc;
@@ -12,17 +14,17 @@ use std::rc::Rc;
 use fastrand::Rng;
 use uuid::Uuid;
 
-use crate::api::Outcome;
-use crate::api::unified::{self, PromptAnswer, PromptRequest};
-use crate::chat::{Answer, Chat, Finish, Usage};
-use crate::config::{Gateway, Model, Provider};
-use crate::dialect::{Call, Dialect, dialect};
-use crate::error::{ErrorCode, GatewayError};
+use crate::api::{Format, Request, Selection, Session, Source};
+use crate::chat::{Answer, Collector, Feature, Usage};
+use crate::config::{Gateway, Model, Provider, Route};
+use crate::error::GatewayError;
 use crate::failure::{Failure, FailureKind};
-use crate::fleet::{Fleet, Permit, Reserved};
+use crate::fleet::{Fleet, Payer, Permit, Reserved};
 use crate::plan::Plan;
-use crate::sync::{HistoryTurn, Turn};
+use crate::sync::HistoryTurn;
+use crate::task::{Conversation, Task};
 
+pub use self::asking::Attempt;
 use self::next::Obstacles;
 pub use self::next::Step;
 
@@ -45,6 +47,20 @@ pub struct TurnIds {
     pub session: Uuid,
     /// The turn; storing it twice stores it once.
     pub turn: Uuid,
+    /// The turn it goes on from, where that was said.
+    pub parent: Option<Uuid>,
+}
+
+impl TurnIds {
+    /// Those of a new turn in `session`; `None` where there is none.
+    pub fn of(session: Session) -> Option<Self> {
+        let (session, parent) = match session {
+            Session::None | Session::Recall { .. } => return None,
+            Session::New => (Uuid::new_v4(), None),
+            Session::Continue { id, after } => (id, after),
+        };
+        Some(Self { session, turn: Uuid::new_v4(), parent })
+    }
 }
 
 /// The id of the consumer with this value in its header. What is shared must not tell a key.
@@ -59,23 +75,44 @@ pub struct Circumstances {
     pub ids: Option<TurnIds>,
     /// The consumer, where consumers have limits; see [`client_id`].
     pub client: Option<Uuid>,
-    /// A random number: order by weight and jitter come from it.
-    pub seed: u64,
+    /// The exchange's own id, at random: order by weight and jitter come from it as well.
+    pub id: Uuid,
     /// Milliseconds of any clock that does not go back.
     pub now_ms: u64,
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+/// What tells an exchange from others.
+#[derive(Debug, Clone, Copy)]
+struct Identity {
+    id: Uuid,
+    created_secs: u64,
+    ids: Option<TurnIds>,
+}
+
+/// What somebody pays for an exchange, once it is admitted.
+#[derive(Debug)]
+struct Payment {
+    payer: Payer,
+    reserved: Option<Reserved>,
 }
 
 /// One client request.
 #[derive(Debug)]
 pub struct Exchange {
     gateway: Rc<Gateway>,
-    chat: Chat,
-    stream: bool,
-    ids: Option<TurnIds>,
-    client: Option<Uuid>,
-    client_reserved: Option<Reserved>,
+    /// Position of the route whose policy holds.
+    route: usize,
+    format: Format,
+    task: Task,
+    /// What it asks for that not every model offers.
+    features: Vec<Feature>,
+    identity: Identity,
+    /// How the model under way speaks to the client.
+    source: Source,
+    payments: Vec<Payment>,
     plan: Plan,
-    graceful_degradation: bool,
     obstacles: Obstacles,
     /// What the attempt under way was admitted with.
     permit: Option<Permit>,
@@ -83,11 +120,16 @@ pub struct Exchange {
     retry_of: Option<String>,
     rng: Rng,
     attempts: u32,
+    total_timeout_ms: u64,
     deadline_ms: u64,
     /// The error that the last failed attempt would give.
     last: Option<GatewayError>,
-    /// What a stream said so far.
-    text: String,
+    /// The fields of the request that the attempt under way leaves out.
+    dropped: String,
+    /// What a stream said so far, where anybody will ask for it.
+    said: Collector,
+    /// Bytes of it.
+    said_len: usize,
     usage: Option<Usage>,
     /// Length of the end event, the last bytes of a complete stream.
     end_event_len: usize,
@@ -112,60 +154,72 @@ enum Phase {
     Failed(GatewayError),
 }
 
-/// What an attempt sends.
-pub struct Attempt {
-    /// How to read the answer.
-    pub dialect: &'static dyn Dialect,
-    /// `:scheme`.
-    pub scheme: &'static str,
-    /// `:authority`.
-    pub authority: String,
-    /// `:path`.
-    pub path: String,
-    /// Where the hop goes on to; `None` for an attempt that does not take it.
-    pub hop_cluster: Option<String>,
-    /// The JSON body.
-    pub body: Vec<u8>,
-}
-
 impl Exchange {
-    /// An exchange for `request`. `remembered` are the turns of its session.
-    ///
-    /// # Errors
-    /// `OPTION_ERROR` for a model or route that is not configured.
+    /// An exchange for `request` by its `selection`. `remembered` are the turns of its session.
     pub fn new(
         gateway: Rc<Gateway>,
-        request: PromptRequest,
+        request: Request,
+        selection: Selection,
         remembered: Vec<HistoryTurn>,
         circumstances: Circumstances,
         fleet: &Fleet,
-    ) -> Result<Self, GatewayError> {
-        let Circumstances { ids, client, seed, now_ms } = circumstances;
-        let selection = request.select(&gateway)?;
-        let mut rng = Rng::with_seed(seed);
+    ) -> Self {
+        let Circumstances { ids, client, id, now_ms, unix_ms } = circumstances;
+        let mut rng = Rng::with_seed(id.as_u64_pair().0);
         let plan = Plan::new(&gateway, &selection.models, selection.strategy, fleet, &mut rng);
-        let deadline_ms = now_ms.saturating_add(gateway.total_timeout_ms);
-        Ok(Self {
-            stream: request.stream,
-            graceful_degradation: selection.graceful_degradation,
-            chat: request.into_chat(remembered),
+        let route = gateway.routes.get(selection.route);
+        let of_route = route.and_then(|route| route.limits.total_timeout_ms);
+        let total_timeout_ms = of_route.unwrap_or(gateway.total_timeout_ms);
+        let of_route = route.filter(|route| route.limits.rate.is_some() || route.limits.tokens.is_some());
+        let payers = client.map(Payer::Client).into_iter();
+        let payers = payers.chain(of_route.map(|route| Payer::Route(route.name.clone())));
+        let payments = payers.map(|payer| Payment { payer, reserved: None }).collect();
+        let mut task = request.task;
+        if let Some(Conversation { chat, .. }) = task.conversation_mut() {
+            chat.remember(remembered.into_iter().flat_map(HistoryTurn::into_messages).collect());
+            if let Some(route) = route {
+                chat.apply(&route.defaults, &route.overrides);
+            }
+        }
+        Self {
+            route: selection.route,
+            format: request.format,
+            features: task.features(),
+            task,
             gateway,
-            ids,
-            client,
-            client_reserved: None,
+            identity: Identity { id, created_secs: unix_ms / 1_000, ids },
+            source: Source::Foreign,
+            payments,
             plan,
             obstacles: Obstacles::default(),
             permit: None,
             retry_of: None,
             rng,
             attempts: 0,
-            deadline_ms,
+            total_timeout_ms,
+            deadline_ms: now_ms.saturating_add(total_timeout_ms),
             last: None,
-            text: String::new(),
+            dropped: String::new(),
+            said: Collector::default(),
+            said_len: 0,
             usage: None,
             end_event_len: 0,
             phase: Phase::Choosing,
-        })
+        }
+    }
+
+    /// The client's format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The fields of the request that were left out, by commas; empty where none were.
+    pub fn dropped(&self) -> &str {
+        &self.dropped
+    }
+
+    fn policy(&self) -> Option<&Route> {
+        self.gateway.routes.get(self.route)
     }
 
     /// The configuration the exchange was planned with, and keeps.
@@ -175,12 +229,12 @@ impl Exchange {
 
     /// Whether the client wants a stream.
     pub fn is_stream(&self) -> bool {
-        self.stream
+        self.task.conversation().is_some_and(|conversation| conversation.stream)
     }
 
     /// The session and turn, where sessions are on.
     pub fn ids(&self) -> Option<TurnIds> {
-        self.ids
+        self.identity.ids
     }
 
     /// How many upstream requests were made.
@@ -206,7 +260,7 @@ impl Exchange {
     fn admitted_cluster(&self) -> Option<&str> {
         let choice = self.plan.current()?;
         let endpoint = self.provider()?.endpoints.get(choice.endpoint)?;
-        Some(if self.stream { &endpoint.stream_cluster } else { &endpoint.cluster })
+        Some(if self.is_stream() { &endpoint.stream_cluster } else { &endpoint.cluster })
     }
 
     fn provider(&self) -> Option<&Provider> {
@@ -219,64 +273,11 @@ impl Exchange {
         (!is_settled).then_some(self.deadline_ms)
     }
 
-    /// Begins the attempt that was chosen, in `cluster`.
-    ///
-    /// # Errors
-    /// The error to answer with where this is not the cluster to be in.
-    pub fn begin_attempt(&mut self, cluster: &str, now_ms: u64) -> Result<Attempt, GatewayError> {
-        if let Phase::Failed(error) = &self.phase {
-            return Err(error.clone());
-        }
-        let gateway = Rc::clone(&self.gateway);
-        let planned = self.plan.current().and_then(|choice| {
-            let model = gateway.models.get(choice.model)?;
-            let provider = gateway.provider(model)?;
-            Some((model, provider, provider.endpoints.get(choice.endpoint)?))
-        });
-        let Some((model, provider, endpoint)) = planned.filter(|_| self.cluster() == cluster) else {
-            let message = format!("the request came to {cluster}, which is not where it was sent");
-            return Err(GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, message));
-        };
-        let dialect = dialect(provider.dialect);
-        let call = Call {
-            model: &model.name,
-            chat: &self.chat,
-            max_tokens: effective_max_tokens(
-                model.max_tokens,
-                self.chat.max_tokens,
-                gateway.default_max_tokens,
-            ),
-            stream: self.stream,
-        };
-        let path = dialect.path(&endpoint.base_url.path, &call);
-        let body = dialect.request_body(&call);
-        self.attempts += 1;
-        self.phase = Phase::Trying { started_ms: now_ms, has_headers: false };
-        Ok(Attempt {
-            dialect,
-            scheme: if endpoint.base_url.tls { "https" } else { "http" },
-            authority: endpoint.base_url.authority(),
-            path,
-            hop_cluster: self.stream.then(|| endpoint.hop_cluster.clone()),
-            body,
-        })
-    }
-
     /// Notes that the attempt has response headers.
     pub fn note_response(&mut self) {
         if let Phase::Trying { has_headers, .. } = &mut self.phase {
             *has_headers = true;
         }
-    }
-
-    /// Takes what a stream said.
-    pub fn add_text(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-
-    /// Takes what a stream is known to have used so far.
-    pub fn note_usage(&mut self, usage: Option<Usage>) {
-        self.usage = usage.or(self.usage);
     }
 
     /// Notes that the first content leaves for the client: from here on there is no other model.
@@ -300,82 +301,14 @@ impl Exchange {
         }
     }
 
-    /// Ends the exchange with a whole answer.
-    pub fn complete(&mut self, answer: Answer, fleet: &mut Fleet, now_ms: u64) {
-        self.note_usage(answer.usage);
-        self.phase = Phase::Answered(answer);
-        self.settle_well(fleet, now_ms);
-    }
-
-    /// Ends the exchange with what its stream said.
-    pub fn complete_stream(&mut self, finish: Finish, fleet: &mut Fleet, now_ms: u64) {
-        let text = std::mem::take(&mut self.text);
-        self.complete(Answer { text, finish, usage: self.usage }, fleet, now_ms);
-    }
-
-    /// Appends the end event to a complete stream.
-    pub fn write_end(&mut self, out: &mut Vec<u8>, id: Uuid) {
-        let before = out.len();
-        if let Some(answer) = self.prompt_answer(None) {
-            unified::write_end(out, id, &answer);
-        }
-        self.end_event_len = out.len() - before;
-    }
-
-    /// Rewrites `tail`, the last bytes of a complete stream, for a turn that is not stored.
-    pub fn mark_end_not_stored(&self, tail: &mut Vec<u8>, id: Uuid) {
-        if let (Some(answer), Some(start)) =
-            (self.prompt_answer(Some(false)), tail.len().checked_sub(self.end_event_len))
-        {
-            tail.truncate(start);
-            unified::write_end(tail, id, &answer);
-        }
-    }
-
-    /// The answer for the client, once it is complete. `stored` as in [`PromptAnswer::stored`].
-    pub fn prompt_answer(&self, stored: Option<bool>) -> Option<PromptAnswer<'_>> {
-        let Phase::Answered(answer) = &self.phase else { return None };
-        Some(PromptAnswer {
-            text: &answer.text,
-            result: answer.finish.outcome(),
-            session_id: self.ids.map(|ids| ids.session),
-            stored,
-        })
-    }
-
-    /// The turn to store, where sessions are on: of a complete answer, or of one that its client did not wait for. `at_ms`
-    /// counts from 1970.
-    pub fn turn(&self, at_ms: u64) -> Option<Turn> {
-        let ids = self.ids?;
-        let (response, result) = match &self.phase {
-            Phase::Answered(answer) => (&answer.text, answer.finish.outcome()),
-            Phase::Committed => (&self.text, Outcome::IncompleteInterrupted),
-            _ => return None,
-        };
-        Some(Turn {
-            session_id: ids.session,
-            turn_id: ids.turn,
-            prompt: self.chat.messages.last().map(|message| message.text.clone()).unwrap_or_default(),
-            response: response.clone(),
-            result,
-            model: self.model_id().to_owned(),
-            at_ms,
-        })
-    }
-
-    /// Whether the first content left for the client and the end did not.
-    pub fn is_interrupted(&self) -> bool {
-        matches!(self.phase, Phase::Committed)
-    }
-
     /// Tokens used, as the provider counted them, or about so many.
     fn used_tokens(&self) -> u64 {
         match self.usage {
             Some(usage) => usage.input.saturating_add(usage.output),
             None => {
                 let said = match &self.phase {
-                    Phase::Answered(answer) => answer.text.len(),
-                    _ => self.text.len(),
+                    Phase::Answered(answer) if !self.is_stream() => answer.text().len(),
+                    _ => self.said_len,
                 };
                 self.input_tokens().saturating_add(tokens_of(said))
             }
@@ -384,22 +317,12 @@ impl Exchange {
 
     /// About so many tokens are read.
     fn input_tokens(&self) -> u64 {
-        let system = self.chat.system.as_ref().map_or(0, String::len);
-        tokens_of(system + self.chat.messages.iter().map(|message| message.text.len()).sum::<usize>())
+        tokens_of(self.task.text_len())
     }
 }
 
 fn tokens_of(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(BYTES_PER_TOKEN)
-}
-
-/// The model's own limit caps what the request asks for; the global default stands in where neither speaks.
-fn effective_max_tokens(model: Option<u32>, request: Option<u32>, default: Option<u32>) -> Option<u32> {
-    match (model, request) {
-        (Some(model), Some(request)) => Some(model.min(request)),
-        (Some(limit), None) | (None, Some(limit)) => Some(limit),
-        (None, None) => default,
-    }
 }
 
 #[cfg(test)]

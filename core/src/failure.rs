@@ -2,6 +2,7 @@
 
 mod stated_wait;
 
+use crate::chat::MAX_CALLS;
 use crate::error::{ErrorCode, GatewayError};
 use crate::health::{Fault, Reason};
 
@@ -14,6 +15,8 @@ pub enum FailureKind {
     Rejected,
     /// The provider refused the request for a reason that need not hold for another model.
     Unsupported,
+    /// The request asks for something that the model does not offer; it was not asked at all.
+    NotOffered,
     /// The key is missing, wrong, or not allowed to do this.
     Credential,
     /// The provider does not have this model.
@@ -51,17 +54,29 @@ pub struct Failure {
     pub message: String,
     /// The provider's stated wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
+    /// The field of the request that is to blame, where that is known.
+    pub param: Option<String>,
 }
 
 impl Failure {
     /// A failure without a stated wait.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after_ms: None }
+        Self { kind, message: message.into(), retry_after_ms: None, param: None }
     }
 
     /// The connection broke, or the stream ended, before all was said.
     pub fn cut() -> Self {
         Self::new(FailureKind::Cut, "broke off its answer")
+    }
+
+    /// The model turns no texts into vectors.
+    pub fn no_embeddings() -> Self {
+        Self::new(FailureKind::NotOffered, "offers no embeddings")
+    }
+
+    /// An answer calls more tools than the gateway follows.
+    pub fn too_many_calls() -> Self {
+        Self::new(FailureKind::TooLarge, format!("called more than {MAX_CALLS} tools at once"))
     }
 
     /// Nothing was answered.
@@ -88,7 +103,11 @@ impl Failure {
     pub const fn is_of_model(&self) -> bool {
         matches!(
             self.kind,
-            FailureKind::Unsupported | FailureKind::Empty | FailureKind::MaxTokens | FailureKind::TooLarge
+            FailureKind::Unsupported
+                | FailureKind::NotOffered
+                | FailureKind::Empty
+                | FailureKind::MaxTokens
+                | FailureKind::TooLarge
         )
     }
 
@@ -97,6 +116,7 @@ impl Failure {
         let reason = match self.kind {
             FailureKind::Rejected
             | FailureKind::Unsupported
+            | FailureKind::NotOffered
             | FailureKind::TooLarge
             | FailureKind::Empty
             | FailureKind::MaxTokens => return None,
@@ -118,8 +138,14 @@ impl Failure {
     pub fn into_error(self, model: &str) -> GatewayError {
         let code = match self.kind {
             FailureKind::Rejected => {
-                return GatewayError::new(ErrorCode::ProviderBadRequestError, self.message);
+                return GatewayError {
+                    param: self.param,
+                    ..GatewayError::new(ErrorCode::ProviderBadRequestError, self.message)
+                };
             }
+            // The client can mend what it is told by name, and need not come back before.
+            FailureKind::Unsupported if self.param.is_some() => ErrorCode::ProviderBadRequestError,
+            FailureKind::NotOffered => ErrorCode::OptionError,
             FailureKind::RateLimited => ErrorCode::ProviderRateLimitError,
             FailureKind::QuotaExceeded => ErrorCode::ProviderExceededQuotaError,
             FailureKind::Timeout => ErrorCode::ProviderRequestTimeoutError,
@@ -138,6 +164,7 @@ impl Failure {
         GatewayError {
             code,
             message: format!("{model} {}", self.message),
+            param: self.param,
             retry_after_secs: self.retry_after_ms.map(whole_secs),
         }
     }
@@ -164,5 +191,20 @@ mod tests {
             (down.code, down.message.as_str()),
             (ErrorCode::ProviderResponseError, "openai:m answered 503")
         );
+    }
+
+    #[test]
+    fn a_parameter_that_a_model_refuses_is_the_clients_to_mend_where_no_other_model_takes_it() {
+        let param = Some("temperature".to_owned());
+        let failure =
+            Failure { param, ..Failure::new(FailureKind::Unsupported, "does not take the request") };
+        let error = failure.into_error("openai:m");
+        assert_eq!(
+            (error.code, error.param.as_deref()),
+            (ErrorCode::ProviderBadRequestError, Some("temperature"))
+        );
+        let error =
+            Failure::new(FailureKind::Unsupported, "does not take the request").into_error("openai:m");
+        assert_eq!(error.code, ErrorCode::ProviderResponseError);
     }
 }

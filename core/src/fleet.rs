@@ -6,11 +6,10 @@
 //! goes by what it saw itself. Reports are kept until they are taken.
 
 mod outbox;
+mod payer;
 mod shares;
 mod talk;
 mod targets;
-
-use uuid::Uuid;
 
 use crate::config::{Gateway, Model, OnUnavailable};
 use crate::health::{Fault, ProbeResult, Rules};
@@ -21,6 +20,7 @@ pub use self::shares::Reserved;
 use self::shares::{Shares, Terms};
 use self::talk::News;
 use self::targets::{Asker, Standing, Targets};
+pub use payer::Payer;
 
 /// Longest wait for the reply to a message to the control plane. A request that needs one waits no longer than for two of
 /// them: a control plane that is down is found at once, and one that is slow is better waited for than guessed about.
@@ -201,25 +201,24 @@ impl Fleet {
         Admission::Go(Permit { probe, reserved })
     }
 
-    /// Reserves a request of `client` that is likely to take `tokens`, by the limits of each consumer.
+    /// Reserves a request for which `payer` pays and that is likely to take `tokens`.
     ///
     /// # Errors
     /// Why it may not be made, at least not now.
-    pub fn admit_client(
+    pub fn admit_payer(
         &mut self,
         gateway: &Gateway,
-        client: Uuid,
+        payer: &Payer,
         tokens: u64,
         now_ms: u64,
     ) -> Result<Reserved, Refusal> {
-        let Some(limits) = &gateway.client_limits else { return Ok(Reserved::default()) };
         let terms = self.terms(gateway.on_unavailable, now_ms);
-        let rate = QuotaKey::ClientRate(client);
-        if let Some(limit) = limits.rate {
+        let rate = payer.rate_key();
+        if let Some(limit) = payer.rate(gateway) {
             self.shares.spend(&rate, 1, limit, terms)?;
         }
-        let Some(limit) = limits.tokens else { return Ok(Reserved::default()) };
-        let reserved = self.shares.reserve(&QuotaKey::ClientTokens(client), tokens, limit, terms);
+        let Some(limit) = payer.tokens(gateway) else { return Ok(Reserved::default()) };
+        let reserved = self.shares.reserve(&payer.tokens_key(), tokens, limit, terms);
         reserved.inspect_err(|_| self.shares.refund(&rate, 1, now_ms))
     }
 
@@ -227,9 +226,9 @@ impl Fleet {
         Terms { away: self.outbox.is_away().then_some(on_unavailable), now_ms }
     }
 
-    /// Settles what was reserved for `client`: it took `used` tokens.
-    pub fn settle_client(&mut self, client: Uuid, reserved: Reserved, used: u64, now_ms: u64) {
-        self.shares.settle(&QuotaKey::ClientTokens(client), reserved, used, now_ms);
+    /// Settles what was reserved for `payer`: it took `used` tokens.
+    pub fn settle_payer(&mut self, payer: &Payer, reserved: Reserved, used: u64, now_ms: u64) {
+        self.shares.settle(&payer.tokens_key(), reserved, used, now_ms);
     }
 
     /// Notes that the probe of `permit` went well before the attempt is over.

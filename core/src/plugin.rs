@@ -28,6 +28,10 @@ pub const ATTEMPTS_HEADER: &str = "x-ai-warp-attempts";
 /// Response header that is `false` where the turn could not be stored in time.
 pub const STORED_HEADER: &str = "x-ai-warp-stored";
 
+/// Response header for clients and operators: the fields of the request that the model could not take and that were left
+/// out.
+pub const DROPPED_HEADER: &str = "x-ai-warp-dropped";
+
 /// Request header by which an attempt tells the hop which cluster to go on to. The hop removes it.
 pub const HOP_HEADER: &str = "x-ai-warp-hop";
 

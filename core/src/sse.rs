@@ -169,6 +169,24 @@ pub fn write_event(out: &mut Vec<u8>, id: Uuid, name: &str, data: impl FnOnce(&m
     out.extend_from_slice(b"\n\n");
 }
 
+/// Appends an event of `data` alone, which may be of several lines.
+pub fn write_data(out: &mut Vec<u8>, data: &[u8]) {
+    for line in data.split(|&b| b == b'\n') {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+}
+
+/// Appends an event with a name. `data` as for [`write_data`].
+pub fn write_named(out: &mut Vec<u8>, name: &str, data: &[u8]) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'\n');
+    write_data(out, data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::api::Outcome;
+use crate::chat::{Message, Role};
 use crate::health::{Fault, ProbeResult, Reason};
 
 /// `POST` a [`TurnBatch`] here; the answer is a [`TurnBatchReply`].
@@ -15,6 +16,14 @@ pub const TURNS_PATH: &str = "/sync/v1/turns";
 
 /// `GET` this plus a session id for its [`History`]; 404 where the session is unknown.
 pub const SESSIONS_PATH: &str = "/sync/v1/sessions/";
+
+/// The path of the history of `session`: up to the turn `after`, or all of it.
+pub fn history_path(session: Uuid, after: Option<Uuid>) -> String {
+    match after {
+        Some(turn) => format!("{SESSIONS_PATH}{session}?after={turn}"),
+        None => format!("{SESSIONS_PATH}{session}"),
+    }
+}
 
 /// Most turns in one batch; the filter sends the rest with the next.
 pub const MAX_TURNS_PER_BATCH: usize = 256;
@@ -41,6 +50,20 @@ pub struct Turn {
     pub model: String,
     /// When the answer was complete, in milliseconds since 1970.
     pub at_ms: u64,
+    /// All that was said, where `prompt` and `response` are not all of it: images, calls of tools and their results.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Message>,
+    /// The turn it goes on from, where that was said; else the one stored before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Uuid>,
+}
+
+impl Turn {
+    /// Bytes of what it says.
+    pub fn size(&self) -> usize {
+        let of_messages: usize = self.messages.iter().map(Message::size).sum();
+        self.prompt.len() + self.response.len() + of_messages
+    }
 }
 
 /// Turns to store, of any sessions, in the order in which they ended.
@@ -90,6 +113,19 @@ pub struct HistoryTurn {
     pub prompt: String,
     /// What the model answered.
     pub response: String,
+    /// As [`Turn::messages`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Message>,
+}
+
+impl HistoryTurn {
+    /// What was said, oldest first.
+    pub fn into_messages(self) -> Vec<Message> {
+        if !self.messages.is_empty() {
+            return self.messages;
+        }
+        vec![Message::of_text(Role::User, self.prompt), Message::of_text(Role::Assistant, self.response)]
+    }
 }
 
 /// `POST` a [`FleetSync`] here; the answer is a [`FleetReply`], or 503 where the shared state cannot be reached: then
@@ -201,6 +237,10 @@ pub enum QuotaKey {
     ClientRate(Uuid),
     /// Tokens of a consumer.
     ClientTokens(Uuid),
+    /// Requests of a route, by its name.
+    RouteRate(String),
+    /// Tokens of a route.
+    RouteTokens(String),
 }
 
 /// The answer to a [`FleetSync`].

@@ -8,14 +8,14 @@ mod stream;
 
 use std::rc::Rc;
 
-use ai_warp_core::answer;
-use ai_warp_core::dialect::Dialect;
+use ai_warp_core::api::Whole;
+use ai_warp_core::dialect::{Dialect, Framing};
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::{Attempt, Exchange, Step};
 use ai_warp_core::failure::{Failure, FailureKind, stated_wait_ms};
 use ai_warp_core::plugin::{
-    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, HOP_FAILED_HEADER, HOP_HEADER, MODEL_HEADER,
-    RETRY_HEADER, WAITING_PATH,
+    ATTEMPTS_HEADER, CLUSTER_PROPERTY, DROPPED_HEADER, EXCHANGE_PROPERTY, HOP_FAILED_HEADER, HOP_HEADER,
+    MODEL_HEADER, RETRY_HEADER, WAITING_PATH,
 };
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -28,9 +28,6 @@ use self::stream::{Progress, Stream};
 
 /// Most bytes read of an error body; what says why stands at its start.
 const MAX_ERROR_BYTES: usize = 64 << 10;
-
-/// The content type of a stream, in any case of letters.
-const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// What providers are told we are.
 const USER_AGENT: &str = concat!("ai-warp/", env!("CARGO_PKG_VERSION"));
@@ -51,7 +48,7 @@ enum State {
     /// The request is under way.
     Sending { attempt: Sending, body: Vec<u8> },
     /// An error status; the body says more.
-    ReadingFailure { attempt: Sending, status: u16, retry_after_ms: Option<u64> },
+    ReadingFailure { attempt: Sending, status: u16, error: Option<Vec<u8>>, retry_after_ms: Option<u64> },
     /// Status 200, and the answer comes in one piece. Where a stream was asked for, that is an error under status 200, or
     /// a provider that does not stream.
     ReadingWhole(Sending),
@@ -117,7 +114,10 @@ impl AttemptContext {
 
     /// Writes the provider's request in place of the client's.
     fn send(&mut self, exchange: SharedExchange, attempt: Attempt) {
-        let accept = if exchange.borrow().is_stream() { "text/event-stream" } else { "application/json" };
+        let accept = match exchange.borrow().is_stream() {
+            true => attempt.dialect.framing().content_type(),
+            false => "application/json",
+        };
         let length = attempt.body.len().to_string();
         // The whole map: what an earlier attempt or the client left in it must not reach this provider.
         let mut headers = vec![
@@ -130,6 +130,7 @@ impl AttemptContext {
             ("accept", accept),
             ("user-agent", USER_AGENT),
         ];
+        headers.extend(attempt.headers.iter().map(|(name, value)| (*name, value.as_str())));
         if let Some(cluster) = &attempt.hop_cluster {
             // The second header tells the hop's connection manager the scheme to go on with.
             headers.extend([(HOP_HEADER, cluster.as_str()), ("x-forwarded-proto", attempt.scheme)]);
@@ -158,32 +159,37 @@ impl AttemptContext {
     }
 
     fn read_failure(&mut self, size: usize) -> Action {
-        let State::ReadingFailure { attempt, status, retry_after_ms } = std::mem::take(&mut self.state)
+        let State::ReadingFailure { attempt, status, error, retry_after_ms } =
+            std::mem::take(&mut self.state)
         else {
             return Action::Continue;
         };
         let body = Body::Response.read(size.min(MAX_ERROR_BYTES));
-        let mut failure = attempt.dialect.read_failure(status, &body);
+        let mut failure = attempt.dialect.read_failure(
+            status,
+            error.as_deref().and_then(|error| std::str::from_utf8(error).ok()),
+            &body,
+        );
         failure.retry_after_ms = retry_after_ms.or(failure.retry_after_ms);
         self.fail(&attempt.exchange, failure)
     }
 
     fn read_whole(&mut self, size: usize) -> Action {
         let State::ReadingWhole(attempt) = std::mem::take(&mut self.state) else { return Action::Continue };
-        let answer = match answer::read_whole(attempt.dialect, &Body::Response.read(size)) {
-            Ok(_) if attempt.exchange.borrow().is_stream() => {
-                let message = "answered a request for a stream without one";
-                return self.fail(&attempt.exchange, Failure::new(FailureKind::Malformed, message));
-            }
-            Ok(answer) => answer,
+        let body = Body::Response.read(size);
+        let read = attempt.exchange.borrow().read_whole(attempt.dialect, &body);
+        let (answer, whole) = match read {
+            Ok(read) => read,
             Err(failure) => return self.fail(&attempt.exchange, failure),
         };
         let mut exchange = attempt.exchange.borrow_mut();
         fleet::with(|fleet| exchange.complete(answer, fleet, host::now_ms()));
-        if let Some(answer) = exchange.prompt_answer(None) {
-            let body = answer.body();
-            write_head(&exchange, "application/json", Some(body.len()));
-            Body::Response.replace(size, &body);
+        match whole {
+            Whole::Written(body) => {
+                write_head(&exchange, "application/json", Some(body.len()));
+                Body::Response.replace(size, &body);
+            }
+            Whole::Native => write_head(&exchange, "application/json", Some(size)),
         }
         Action::Continue
     }
@@ -231,6 +237,9 @@ fn write_head(exchange: &Exchange, content_type: &str, length: Option<usize>) {
     match &length {
         Some(length) => headers.push(("content-length", length)),
         None => headers.push(("cache-control", "no-cache")),
+    }
+    if !exchange.dropped().is_empty() {
+        headers.push((DROPPED_HEADER, exchange.dropped()));
     }
     if let Some(session) = &session {
         headers.push((&exchange.gateway().session_header, session));
@@ -285,12 +294,14 @@ impl HttpContext for AttemptContext {
             .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok())
             .unwrap_or(0);
         let is_stream = attempt.exchange.borrow().is_stream();
+        let framing = attempt.dialect.framing();
         self.state = if is_stream && host::response_header(HOP_FAILED_HEADER).is_some() {
             return self.fail(&attempt.exchange, Failure::unreachable());
         } else if status != 200 {
             let retry_after_ms = stated_wait_ms(status, host::unix_ms(), host::response_header);
-            State::ReadingFailure { attempt, status, retry_after_ms }
-        } else if is_stream && is_event_stream() {
+            let error = attempt.dialect.error_header().and_then(host::response_header);
+            State::ReadingFailure { attempt, status, error, retry_after_ms }
+        } else if is_stream && is_framed(framing) {
             State::Streaming(Stream::new(attempt.exchange, attempt.dialect))
         } else {
             State::ReadingWhole(attempt)
@@ -316,8 +327,9 @@ impl HttpContext for AttemptContext {
     }
 }
 
-fn is_event_stream() -> bool {
+fn is_framed(framing: Framing) -> bool {
+    let expected = framing.content_type().as_bytes();
     host::response_header("content-type").is_some_and(|value| {
-        value.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+        value.get(..expected.len()).is_some_and(|start| start.eq_ignore_ascii_case(expected))
     })
 }

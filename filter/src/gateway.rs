@@ -1,18 +1,18 @@
 //! The gateway context: the client's side of an exchange.
 //!
-//! Reads the prompt, loads the session, makes the plan and hands over to the router. On the way back it answers what no
+//! Reads the request, loads the session, makes the plan and hands over to the router. On the way back it answers what no
 //! attempt could, and holds the end of an answer until its turn is stored.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ai_warp_core::api::unified::{self, PromptRequest};
+use ai_warp_core::api::{self, Format, Request, Selection};
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::{Circumstances, Exchange, Step, TurnIds, client_id};
 use ai_warp_core::plugin::{ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, STORED_HEADER};
-use ai_warp_core::sync::{History, HistoryTurn, SESSIONS_PATH};
+use ai_warp_core::sync::{History, HistoryTurn, history_path};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -29,7 +29,7 @@ const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct GatewayContext {
     context_id: u32,
     gateway: Rc<Gateway>,
-    is_stream_path: bool,
+    format: Format,
     state: State,
 }
 
@@ -37,11 +37,17 @@ enum State {
     /// The request body is not complete.
     Reading,
     /// The session's history is on its way.
-    LoadingHistory(PromptRequest, Uuid),
+    LoadingHistory(Box<Planned>),
     /// The router has it.
     Exchanging { exchange: SharedExchange, _registration: Registration },
     /// A response of our own went out; nothing is left to do.
     Responded,
+}
+
+/// A request whose models are known to exist.
+struct Planned {
+    request: Request,
+    selection: Selection,
 }
 
 /// A response held until its turn is stored.
@@ -53,7 +59,7 @@ pub(crate) struct HeldResponse {
 
 impl GatewayContext {
     pub(crate) fn new(context_id: u32, gateway: Rc<Gateway>) -> Self {
-        Self { context_id, gateway, is_stream_path: false, state: State::Reading }
+        Self { context_id, gateway, format: Format::Unified { stream: false }, state: State::Reading }
     }
 
     fn respond(&mut self, error: &GatewayError, attempts: u32) {
@@ -64,7 +70,7 @@ impl GatewayContext {
             headers.push(("retry-after", retry_after));
         }
         self.state = State::Responded;
-        host::respond(error.code.status(), headers, &error.body());
+        host::respond(error.code.status(), headers, &api::errors::body(self.format, error));
     }
 
     fn too_large(&self) -> GatewayError {
@@ -72,43 +78,52 @@ impl GatewayContext {
         GatewayError::new(ErrorCode::RequestTooLarge, message)
     }
 
-    /// Reads the prompt; then the exchange begins, or its history is asked for.
-    fn read_prompt(&mut self, body: &[u8]) -> Result<Action, GatewayError> {
-        let mut request = PromptRequest::parse(body)?;
-        request.stream |= self.is_stream_path;
-        let Some(session) = request.session_id else {
-            self.begin(request, Vec::new(), Uuid::new_v4())?;
+    /// Reads the request; then the exchange begins, or its history is asked for.
+    fn read_request(&mut self, body: Vec<u8>) -> Result<Action, GatewayError> {
+        let mut request = api::read(self.format, body)?;
+        if !matches!(self.format, Format::Unified { .. })
+            && let Some(id) = host::request_header(&self.gateway.session_header)
+        {
+            request.enter(&id)?;
+        }
+        if let Some(native) = request.task.native_mut() {
+            let own = self.format.own_headers().iter().filter_map(|name| {
+                let value = String::from_utf8(host::request_header(name)?).ok()?;
+                Some(((*name).to_owned(), value))
+            });
+            native.set_headers(own.collect());
+        }
+        // Refused before anything is asked of the store.
+        let selection = request.select(&self.gateway, host::request_header)?;
+        let planned = Planned { request, selection };
+        let Some((id, after)) = planned.request.session.remembered() else {
+            self.begin(planned, Vec::new())?;
             return Ok(Action::Continue);
         };
         if self.gateway.storage.is_none() {
-            return Err(GatewayError::new(ErrorCode::OptionError, "sessionId: sessions are switched off"));
+            return Err(planned.request.sessions_off());
         }
-        // Refused before anything is asked of the store.
-        request.select(&self.gateway)?;
-        let path = format!("{SESSIONS_PATH}{session}");
+        let path = history_path(id, after);
         if host::get_from_control_plane(&path, HISTORY_TIMEOUT).is_none() {
             return Err(history_unavailable());
         }
-        self.state = State::LoadingHistory(request, session);
+        self.state = State::LoadingHistory(Box::new(planned));
         Ok(Action::Pause)
     }
 
-    fn begin(
-        &mut self,
-        request: PromptRequest,
-        remembered: Vec<HistoryTurn>,
-        session: Uuid,
-    ) -> Result<(), GatewayError> {
+    fn begin(&mut self, planned: Planned, remembered: Vec<HistoryTurn>) -> Result<(), GatewayError> {
+        let Planned { request, selection } = planned;
         let now_ms = host::now_ms();
         let circumstances = Circumstances {
-            ids: self.gateway.storage.as_ref().map(|_| TurnIds { session, turn: Uuid::new_v4() }),
+            ids: self.gateway.storage.as_ref().and_then(|_| TurnIds::of(request.session)),
             client: self.client(),
-            seed: Uuid::new_v4().as_u64_pair().0,
+            id: Uuid::new_v4(),
             now_ms,
+            unix_ms: host::unix_ms(),
         };
         let gateway = Rc::clone(&self.gateway);
         let exchange =
-            fleet::with(|fleet| Exchange::new(gateway, request, remembered, circumstances, fleet))?;
+            fleet::with(|fleet| Exchange::new(gateway, request, selection, remembered, circumstances, fleet));
         let exchange = Rc::new(RefCell::new(exchange));
         let registration = Registration::new(Rc::clone(&exchange), self.context_id);
         let step = fleet::with(|fleet| exchange.borrow_mut().choose(fleet, now_ms));
@@ -148,11 +163,11 @@ impl GatewayContext {
 impl HeldResponse {
     /// Marks the response as one whose turn is not stored (yet).
     fn mark_not_stored(&self) {
-        let exchange = self.exchange.borrow();
+        let mut exchange = self.exchange.borrow_mut();
         if exchange.is_stream() {
             let mut tail = Body::Response.read(usize::MAX);
             let size = tail.len();
-            exchange.mark_end_not_stored(&mut tail, Uuid::new_v4());
+            exchange.mark_end_not_stored(&mut tail);
             Body::Response.replace(size, &tail);
         } else {
             host::set_response_header(STORED_HEADER, "false");
@@ -176,16 +191,15 @@ fn history_unavailable() -> GatewayError {
 
 impl Context for GatewayContext {
     fn on_http_call_response(&mut self, _token: u32, headers: usize, body_size: usize, _trailers: usize) {
-        let State::LoadingHistory(request, session) = std::mem::replace(&mut self.state, State::Responded)
-        else {
+        let State::LoadingHistory(planned) = std::mem::replace(&mut self.state, State::Responded) else {
             return;
         };
         let history = match host::http_call_reply(headers, body_size) {
             Some((200, body)) => serde_json::from_slice::<History>(&body).map_err(|_| history_unavailable()),
-            Some((404, _)) => Err(unified::unknown_session()),
+            Some((404, _)) => Err(planned.request.session_unknown()),
             _ => Err(history_unavailable()),
         };
-        match history.and_then(|history| self.begin(request, history.turns, session)) {
+        match history.and_then(|history| self.begin(*planned, history.turns)) {
             Ok(()) => host::resume_request(),
             Err(error) => self.respond(&error, 0),
         }
@@ -196,7 +210,7 @@ impl HttpContext for GatewayContext {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let path = host::request_header(":path").unwrap_or_default();
         let path = path.split(|&b| b == b'?').next().unwrap_or_default();
-        self.is_stream_path = path == self.gateway.paths.stream.as_bytes();
+        self.format = Format::of_path(path, &self.gateway);
         if end_of_stream {
             self.respond(&GatewayError::new(ErrorCode::OptionError, "the request has no body"), 0);
         }
@@ -214,7 +228,7 @@ impl HttpContext for GatewayContext {
         if !end_of_stream {
             return Action::Pause;
         }
-        match self.read_prompt(&Body::Request.read(size)) {
+        match self.read_request(Body::Request.read(size)) {
             Ok(action) => action,
             Err(error) => {
                 self.respond(&error, 0);
@@ -237,7 +251,8 @@ impl HttpContext for GatewayContext {
             return Action::Pause;
         }
         // The head of a stream is on its way; that of a whole answer waits for what its turn becomes.
-        let holds_head = self.gateway.storage.is_some() && !exchange.borrow().is_stream();
+        let exchange = exchange.borrow();
+        let holds_head = exchange.ids().is_some() && !exchange.is_stream();
         if holds_head { Action::Pause } else { Action::Continue }
     }
 

@@ -16,20 +16,24 @@ thread_local! {
 /// Hands over a finished turn whose response waits up to `timeout_ms`. Gives the response back where there is
 /// nothing to wait for.
 pub(crate) fn commit(turn: &Turn, response: HeldResponse, timeout_ms: u64) -> Result<(), HeldResponse> {
-    let is_batch_under_way = QUEUE.with_borrow_mut(|queue| {
-        queue.push(turn, response, host::now_ms().saturating_add(timeout_ms))?;
-        Ok(queue.is_batch_under_way())
-    })?;
-    // The reply to a batch under way sends the next one by itself.
-    if !is_batch_under_way {
-        bell::ring();
-    }
+    let deadline_ms = host::now_ms().saturating_add(timeout_ms);
+    QUEUE.with_borrow_mut(|queue| queue.push(turn, response, deadline_ms))?;
+    ask_for_batch();
     Ok(())
 }
 
-/// Hands over a turn for which nobody waits.
+/// Hands over a turn for which nobody waits. It is sent as soon as others are: who stops an answer may well go on with the
+/// session at once.
 pub(crate) fn keep(turn: &Turn) {
     QUEUE.with_borrow_mut(|queue| queue.keep(turn));
+    ask_for_batch();
+}
+
+fn ask_for_batch() {
+    // The reply to a batch under way sends the next one by itself.
+    if !QUEUE.with_borrow(CommitQueue::is_batch_under_way) {
+        bell::ring();
+    }
 }
 
 /// What became of this worker's turns.

@@ -36,7 +36,19 @@ pub(super) struct Args {
     /// Key of Gemini
     #[arg(long, value_name = "KEY")]
     gemini_api_key: Option<String>,
-    /// Take keys that are not given from OPENAI_API_KEY, DEEPSEEK_API_KEY and GEMINI_API_KEY
+    /// Key of Anthropic
+    #[arg(long, value_name = "KEY")]
+    anthropic_api_key: Option<String>,
+    /// Key of Mistral
+    #[arg(long, value_name = "KEY")]
+    mistral_api_key: Option<String>,
+    /// Key of Groq
+    #[arg(long, value_name = "KEY")]
+    groq_api_key: Option<String>,
+    /// Key of OpenRouter
+    #[arg(long, value_name = "KEY")]
+    openrouter_api_key: Option<String>,
+    /// Take keys that are not given from OPENAI_API_KEY, ANTHROPIC_API_KEY and so on
     #[arg(long)]
     keys_from_env: bool,
     /// Port of the gateway [default: 3042]
@@ -65,6 +77,10 @@ enum ProviderName {
     Openai,
     Deepseek,
     Gemini,
+    Anthropic,
+    Mistral,
+    Groq,
+    Openrouter,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,6 +149,10 @@ impl Given {
             (ProviderName::Openai, args.openai_api_key),
             (ProviderName::Deepseek, args.deepseek_api_key),
             (ProviderName::Gemini, args.gemini_api_key),
+            (ProviderName::Anthropic, args.anthropic_api_key),
+            (ProviderName::Mistral, args.mistral_api_key),
+            (ProviderName::Groq, args.groq_api_key),
+            (ProviderName::Openrouter, args.openrouter_api_key),
         ];
         let mut keys = Vec::new();
         for (provider, flag) in flags {

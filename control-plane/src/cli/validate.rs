@@ -54,7 +54,7 @@ fn summary(loaded: &Loaded) -> Value {
         .providers
         .iter()
         .map(|provider| {
-            let has_key = |endpoint: &Endpoint| loaded.endpoint_key(&endpoint.name).is_some();
+            let has_key = |endpoint: &Endpoint| loaded.has_credential(endpoint);
             let endpoints: Vec<_> = provider
                 .endpoints
                 .iter()

@@ -5,11 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ai_warp_core::config::{ApiKey, Config, Gateway, Problem, Secret, SecretError, StorageType, compile};
+use ai_warp_core::config::{
+    Access, Config, Endpoint, EndpointSecret, Gateway, Problem, Secret, SecretError, SecretRole, StorageType,
+    compile,
+};
 use sha2::{Digest, Sha256};
 
 use super::tree::Tree;
-use super::{ConfigError, ConfigProblem, SecretString, Secrets, dotenv, shape};
+use super::{AwsKeys, ConfigError, ConfigProblem, SecretString, Secrets, ServiceAccount, dotenv, shape};
 
 /// Where environment variables come from: the process, or a test.
 pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -41,6 +44,17 @@ impl Loaded {
     /// The key of the endpoint of this name, where it has one.
     pub fn endpoint_key(&self, endpoint: &str) -> Option<&SecretString> {
         self.secrets.endpoint_keys.get(endpoint)
+    }
+
+    /// Whether the endpoint has what it asks for, as far as that is known here.
+    pub fn has_credential(&self, endpoint: &Endpoint) -> bool {
+        let name = &endpoint.name;
+        match &endpoint.access {
+            Access::Key => self.endpoint_key(name).is_some(),
+            Access::AwsKeys { .. } => self.secrets.aws_keys.contains_key(name),
+            Access::GoogleServiceAccount => self.secrets.service_accounts.contains_key(name),
+            Access::AwsAmbient { .. } | Access::GoogleMetadata => true,
+        }
     }
 
     /// Keeps from `boot` what a running control plane cannot change, and names the keys for which that matters.
@@ -145,6 +159,16 @@ fn version(text: &str, secrets: &Secrets) -> String {
         part(endpoint.as_bytes());
         part(key.expose().as_bytes());
     }
+    for (endpoint, keys) in &secrets.aws_keys {
+        part(endpoint.as_bytes());
+        for key in [&keys.access_key_id, &keys.secret_access_key].into_iter().chain(&keys.session_token) {
+            part(key.expose().as_bytes());
+        }
+    }
+    for (endpoint, account) in &secrets.service_accounts {
+        part(endpoint.as_bytes());
+        part(account.id().as_bytes());
+    }
     if let Some(password) = &secrets.valkey_password {
         part(password.expose().as_bytes());
     }
@@ -179,14 +203,29 @@ impl<'a> SecretReader<'a> {
 
     fn read_all(&mut self, config: &Config) -> Secrets {
         let mut secrets = Secrets::default();
-        for ApiKey { endpoint, path, secret } in config.api_keys() {
-            match self.read(&secret) {
-                Ok(Some(key)) => _ = secrets.endpoint_keys.insert(endpoint, key),
-                Ok(None) => self.warnings.push(format!("{path}: is empty; {endpoint} is used without a key")),
-                Err(missing @ SecretError::EnvMissing(_)) => {
-                    self.warnings.push(format!("{path}: {missing}; {endpoint} is used without a key"));
+        let mut aws: BTreeMap<String, BTreeMap<SecretRole, SecretString>> = BTreeMap::new();
+        for EndpointSecret { endpoint, path, role, secret } in config.endpoint_secrets() {
+            let Some(value) = self.read_endpoint(&endpoint, &path, role, &secret) else { continue };
+            match role {
+                SecretRole::ApiKey => _ = secrets.endpoint_keys.insert(endpoint, value),
+                SecretRole::AwsAccessKeyId | SecretRole::AwsSecretAccessKey | SecretRole::AwsSessionToken => {
+                    aws.entry(endpoint).or_default().insert(role, value);
                 }
-                Err(error) => self.problem(path, error),
+                SecretRole::GcpServiceAccount => match ServiceAccount::parse(&value) {
+                    Ok(account) => _ = secrets.service_accounts.insert(endpoint, Arc::new(account)),
+                    Err(error) => self.problems.push(Problem { path, text: error.to_string() }),
+                },
+            }
+        }
+        for (endpoint, mut found) in aws {
+            let keys =
+                found.remove(&SecretRole::AwsAccessKeyId).zip(found.remove(&SecretRole::AwsSecretAccessKey));
+            // Half a key has been told of.
+            if let Some((access_key_id, secret_access_key)) = keys {
+                let session_token = found.remove(&SecretRole::AwsSessionToken);
+                secrets
+                    .aws_keys
+                    .insert(endpoint, AwsKeys { access_key_id, secret_access_key, session_token });
             }
         }
         let valkey = config.storage.valkey.password.as_ref();
@@ -197,6 +236,28 @@ impl<'a> SecretReader<'a> {
             }
         }
         secrets
+    }
+
+    /// A secret of an endpoint. Without it the endpoint is used as it is, which the provider may refuse.
+    fn read_endpoint(
+        &mut self,
+        endpoint: &str,
+        path: &str,
+        role: SecretRole,
+        secret: &Secret,
+    ) -> Option<SecretString> {
+        let why = match self.read(secret) {
+            Ok(Some(value)) => return Some(value),
+            Ok(None) => "is empty".to_owned(),
+            Err(missing @ SecretError::EnvMissing(_)) => missing.to_string(),
+            Err(error) => {
+                self.problem(path.to_owned(), error);
+                return None;
+            }
+        };
+        let what = if role == SecretRole::AwsSessionToken { "session token" } else { "key" };
+        self.warnings.push(format!("{path}: {why}; {endpoint} is used without a {what}"));
+        None
     }
 
     fn read(&mut self, secret: &Secret) -> Result<Option<SecretString>, SecretError> {
@@ -219,6 +280,7 @@ impl<'a> SecretReader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::key_file;
     use super::*;
 
     struct Dir(tempfile::TempDir);
@@ -302,6 +364,53 @@ mod tests {
             ]
         );
         assert_ne!(loaded.version, dir.load(&[("A", "sk-2")]).unwrap().version);
+    }
+
+    #[test]
+    fn access_keys_and_service_accounts_are_secrets_of_their_endpoint() {
+        let file = "providers:\n  bedrock:\n    aws: {region: r, accessKeyId: \"${ID}\", secretAccessKey: \"${KEY}\", \
+                    sessionToken: \"${TOKEN}\"}\n  vertex:\n    gcp: {project: p, serviceAccount: {file: account.json}}\n\
+                    models: [\"bedrock:m\"]\n";
+        let dir = Dir::new(&[("ai-warp.yaml", file), ("account.json", "{}")]);
+        let error = dir.load(&[]).unwrap_err();
+        let problem = &error.problems()[0];
+        assert_eq!(
+            (problem.path.as_str(), problem.line),
+            ("providers.vertex.gcp.serviceAccount", Some(5)),
+            "{error}"
+        );
+        dir.write("account.json", key_file("https://t").expose());
+
+        let whole = [("ID", "id"), ("KEY", "key"), ("TOKEN", "token")];
+        let loaded = dir.load(&whole).unwrap();
+        let keys = &loaded.secrets.aws_keys["bedrock"];
+        assert_eq!((keys.access_key_id.expose(), keys.secret_access_key.expose()), ("id", "key"));
+        assert_eq!(keys.session_token.as_ref().unwrap().expose(), "token");
+        assert!(loaded.secrets.service_accounts.contains_key("vertex") && loaded.warnings.is_empty());
+        for (changed, value) in [("ID", "x"), ("KEY", "x"), ("TOKEN", "x")] {
+            let env = whole.map(|(name, old)| (name, if name == changed { value } else { old }));
+            assert_ne!(dir.load(&env).unwrap().version, loaded.version, "{changed}");
+        }
+        dir.write("account.json", key_file("https://u").expose());
+        assert_ne!(dir.load(&whole).unwrap().version, loaded.version);
+    }
+
+    #[test]
+    fn half_an_access_key_is_none() {
+        let file = "providers:\n  bedrock:\n    aws: {region: r, accessKeyId: \"${ID}\", secretAccessKey: \"${KEY}\", \
+                    sessionToken: \"${TOKEN}\"}\nmodels: [\"bedrock:m\"]\n";
+        let dir = Dir::new(&[("ai-warp.yaml", file)]);
+        let warned = |env: &[(&str, &str)]| {
+            let loaded = dir.load(env).unwrap();
+            let warning = |text: &String| text.strip_prefix("providers.bedrock.aws.").unwrap().to_owned();
+            let endpoint = &loaded.gateway.providers[0].endpoints[0];
+            (loaded.has_credential(endpoint), loaded.warnings.iter().map(warning).collect::<Vec<_>>())
+        };
+        let key = "secretAccessKey: environment variable KEY is not set; bedrock is used without a key";
+        let token =
+            "sessionToken: environment variable TOKEN is not set; bedrock is used without a session token";
+        assert_eq!(warned(&[("ID", "id")]), (false, vec![key.to_owned(), token.to_owned()]));
+        assert_eq!(warned(&[("ID", "id"), ("KEY", "key")]), (true, vec![token.to_owned()]));
     }
 
     #[test]

@@ -7,11 +7,15 @@ mod dotenv;
 mod error;
 mod load;
 mod secrets;
+mod service_account;
 mod shape;
 mod tree;
 mod watch;
 
 pub use error::{ConfigError, ConfigProblem};
 pub use load::{Env, Loaded, load, process_env};
-pub use secrets::{SecretString, Secrets};
+pub use secrets::{AwsKeys, SecretString, Secrets};
+#[cfg(test)]
+pub(crate) use service_account::tests::key_file;
+pub use service_account::{ServiceAccount, ServiceAccountError};
 pub use watch::{ConfigFailure, ConfigStatus, ConfigWatch, watch};

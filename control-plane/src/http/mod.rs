@@ -22,6 +22,7 @@ use crate::config::{ConfigStatus, Loaded};
 use crate::filter_code::FilterCode;
 use crate::shared::Shared;
 use crate::store::{Retention, Store};
+use crate::tokens::Tokens;
 use crate::xds::Fleet;
 
 /// What the handlers share.
@@ -39,6 +40,8 @@ pub struct Parts {
     pub store: Store,
     /// What they share of models and quotas.
     pub shared: Shared,
+    /// The access tokens in force.
+    pub tokens: watch::Receiver<Arc<Tokens>>,
     /// The connected gateways.
     pub fleet: Arc<Fleet>,
     /// The filter.

@@ -17,7 +17,8 @@ pub(super) async fn status(State(state): State<AppState>) -> Json<Value> {
     let parts = &state.0;
     let loaded = parts.config.borrow().clone();
     let config = parts.config_status.borrow().clone();
-    let shared = parts.shared.status(&loaded.gateway);
+    let mut shared = parts.shared.status(&loaded.gateway);
+    shared.problems.extend(parts.tokens.borrow().problems(&loaded));
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "config": {

@@ -7,9 +7,11 @@ use ai_warp_core::sync::{
 };
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
+use uuid::Uuid;
 
 use super::AppState;
 use super::error::ApiError;
@@ -52,12 +54,42 @@ async fn store_turns(
 async fn history(
     State(state): State<AppState>,
     SessionId(session_id): SessionId,
+    Query(GoOn { after }): Query<GoOn>,
 ) -> Result<Json<History>, ApiError> {
-    match state.0.store.history(session_id).await {
-        Ok(Some(turns)) => Ok(Json(History { turns: newest(turns, MAX_HISTORY_BYTES) })),
-        Ok(None) => Err(ApiError::no_session()),
-        Err(error) => Err(ApiError::store(&error)),
+    let turns = state.0.store.history(session_id).await.map_err(|error| ApiError::store(&error))?;
+    let turns = turns.and_then(|turns| lineage(turns, after)).ok_or_else(ApiError::no_session)?;
+    Ok(Json(History { turns: newest(turns, MAX_HISTORY_BYTES) }))
+}
+
+/// Which turn a conversation goes on from.
+#[derive(Deserialize)]
+struct GoOn {
+    /// A turn's id; without one, the last turn.
+    after: Option<Uuid>,
+}
+
+/// The turns that lead to `after`, oldest first; `None` where there is no such turn. Each goes on from the one it names, or
+/// else from the one stored before it.
+fn lineage(turns: Vec<Turn>, after: Option<Uuid>) -> Option<Vec<Turn>> {
+    let position = |id: Uuid| turns.iter().position(|turn| turn.turn_id == id);
+    let last = match after {
+        Some(id) => position(id)?,
+        None => turns.len().checked_sub(1)?,
+    };
+    let mut is_ancestor = vec![false; turns.len()];
+    let mut next = Some(last);
+    while let Some(index) = next {
+        // A turn comes after the one it goes on from; what says otherwise would lead in a circle.
+        *is_ancestor.get_mut(index)? = true;
+        let parent = turns.get(index)?.parent;
+        let before = match parent {
+            Some(id) => position(id),
+            None => index.checked_sub(1),
+        };
+        next = before.filter(|before| *before < index);
     }
+    let kept = turns.into_iter().zip(is_ancestor).filter_map(|(turn, is_one)| is_one.then_some(turn));
+    Some(kept.collect())
 }
 
 /// The newest turns that fit into `bytes`, oldest first.
@@ -65,9 +97,10 @@ fn newest(turns: Vec<Turn>, mut bytes: usize) -> Vec<HistoryTurn> {
     let mut kept: Vec<HistoryTurn> = turns
         .into_iter()
         .rev()
-        .map_while(|Turn { prompt, response, .. }| {
-            bytes = bytes.checked_sub(prompt.len() + response.len())?;
-            Some(HistoryTurn { prompt, response })
+        .map_while(|turn| {
+            bytes = bytes.checked_sub(turn.size())?;
+            let Turn { prompt, response, messages, .. } = turn;
+            Some(HistoryTurn { prompt, response, messages })
         })
         .collect();
     kept.reverse();
@@ -77,7 +110,6 @@ fn newest(turns: Vec<Turn>, mut bytes: usize) -> Vec<HistoryTurn> {
 #[cfg(test)]
 mod tests {
     use ai_warp_core::api::Outcome;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -91,6 +123,8 @@ mod tests {
             result: Outcome::Complete,
             model: String::new(),
             at_ms: 0,
+            messages: Vec::new(),
+            parent: None,
         };
         let prompts = |bytes| {
             let kept = newest(vec![turn("a"), turn("b"), turn("c")], bytes);
@@ -99,5 +133,31 @@ mod tests {
         assert_eq!(prompts(18), ["a", "b", "c"]);
         assert_eq!(prompts(17), ["b", "c"]);
         assert_eq!(prompts(5), [""; 0]);
+    }
+
+    #[test]
+    fn a_conversation_goes_on_from_the_turn_it_names() {
+        let turn = |id: u128, parent: Option<u128>| Turn {
+            session_id: Uuid::nil(),
+            turn_id: Uuid::from_u128(id),
+            prompt: String::new(),
+            response: String::new(),
+            result: Outcome::Complete,
+            model: String::new(),
+            at_ms: 0,
+            messages: Vec::new(),
+            parent: parent.map(Uuid::from_u128),
+        };
+        // 3 goes on from 1, in place of 2.
+        let turns = vec![turn(1, None), turn(2, None), turn(3, Some(1)), turn(4, Some(3)), turn(5, Some(9))];
+        let ids = |after: Option<u128>| {
+            let kept = lineage(turns.clone(), after.map(Uuid::from_u128))?;
+            Some(kept.iter().map(|turn| turn.turn_id.as_u128()).collect::<Vec<_>>())
+        };
+        assert_eq!(ids(Some(2)).unwrap(), [1, 2]);
+        assert_eq!(ids(Some(4)).unwrap(), [1, 3, 4]);
+        // What it went on from is forgotten.
+        assert_eq!(ids(None).unwrap(), [5]);
+        assert_eq!(ids(Some(7)), None);
     }
 }

@@ -39,6 +39,7 @@ impl Test {
             config_status,
             shared: Shared::open(&store),
             store,
+            tokens: watch::channel(Arc::default()).1,
             fleet: Arc::default(),
             filter: Arc::new(filter),
             turns: TurnCounters::default(),

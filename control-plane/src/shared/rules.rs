@@ -18,6 +18,8 @@ pub(super) fn limit(gateway: &Gateway, quota: &QuotaKey) -> Option<Limit> {
         QuotaKey::ModelTokens(id) => model(id)?.tokens,
         QuotaKey::ClientRate(_) => gateway.client_limits.as_ref()?.rate,
         QuotaKey::ClientTokens(_) => gateway.client_limits.as_ref()?.tokens,
+        QuotaKey::RouteRate(name) => gateway.route(name)?.limits.rate,
+        QuotaKey::RouteTokens(name) => gateway.route(name)?.limits.tokens,
     }
 }
 
@@ -28,6 +30,8 @@ pub(super) fn name(quota: &QuotaKey) -> String {
         QuotaKey::ModelTokens(id) => format!("modelTokens:{id}"),
         QuotaKey::ClientRate(id) => format!("clientRate:{id}"),
         QuotaKey::ClientTokens(id) => format!("clientTokens:{id}"),
+        QuotaKey::RouteRate(name) => format!("routeRate:{name}"),
+        QuotaKey::RouteTokens(name) => format!("routeTokens:{name}"),
     }
 }
 
@@ -39,6 +43,8 @@ pub(super) fn named(name: &str) -> Option<QuotaKey> {
         "modelTokens" => Some(QuotaKey::ModelTokens(id.to_owned())),
         "clientRate" => Some(QuotaKey::ClientRate(id.parse().ok()?)),
         "clientTokens" => Some(QuotaKey::ClientTokens(id.parse().ok()?)),
+        "routeRate" => Some(QuotaKey::RouteRate(id.to_owned())),
+        "routeTokens" => Some(QuotaKey::RouteTokens(id.to_owned())),
         _ => None,
     }
 }
@@ -56,6 +62,8 @@ mod tests {
             QuotaKey::ModelTokens("openai:x".to_owned()),
             QuotaKey::ClientRate(Uuid::from_u128(7)),
             QuotaKey::ClientTokens(Uuid::nil()),
+            QuotaKey::RouteRate("fast".to_owned()),
+            QuotaKey::RouteTokens("fast".to_owned()),
         ] {
             assert_eq!(named(&name(&quota)), Some(quota));
         }

@@ -171,7 +171,7 @@ fn drop_oldest(session: &mut Session) -> u64 {
 
 /// What a turn counts against `storage.memory.maxBytes`: its texts and the fixed part around them.
 fn turn_bytes(turn: &Turn) -> u64 {
-    (size_of::<Turn>() + turn.prompt.len() + turn.response.len() + turn.model.len()) as u64
+    (size_of::<Turn>() + turn.size() + turn.model.len()) as u64
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) fn turn(session: u128, id: u128) -> Turn {
         result: Outcome::Complete,
         model: "openai:m".to_owned(),
         at_ms: 1_700_000_000_000 + id as u64,
+        messages: Vec::new(),
+        parent: None,
     }
 }
 

@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::google::protobuf::value::Kind as Value;
 use futures_util::Stream;
 use tokio::sync::mpsc;
+use tokio::sync::watch::error::RecvError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -113,7 +114,7 @@ impl Session {
                     Ok(Some(request)) => self.hear(&mut push, &request),
                     Ok(None) | Err(_) => break,
                 },
-                changed = self.state.config.changed() => {
+                changed = changed(&mut self.state) => {
                     if changed.is_err() {
                         break;
                     }
@@ -137,9 +138,10 @@ impl Session {
     fn build(&mut self) -> (Resources, Option<Instant>) {
         let loaded = Arc::clone(&self.state.config.borrow_and_update());
         let now = Instant::now();
+        let tokens = Arc::clone(&self.state.tokens.borrow_and_update());
         let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
-        let mut destinations = Destination::all(&gateway, &loaded.secrets.endpoint_keys);
-        self.retired.update(&destinations, Duration::from_millis(gateway.total_timeout_ms), now);
+        let mut destinations = Destination::all(&gateway, &loaded.secrets, &tokens);
+        self.retired.update(&destinations, Duration::from_millis(gateway.longest_timeout_ms()), now);
         let (retired, expiry) = self.retired.at(now);
         destinations.extend(retired);
         let inputs = Inputs {
@@ -171,6 +173,14 @@ impl Session {
             }
             Heard::Nothing => {}
         }
+    }
+}
+
+/// Waits for another configuration or other tokens.
+async fn changed(state: &mut XdsState) -> Result<(), RecvError> {
+    tokio::select! {
+        changed = state.config.changed() => changed,
+        changed = state.tokens.changed() => changed,
     }
 }
 

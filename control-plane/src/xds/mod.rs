@@ -20,6 +20,7 @@ use tonic::service::Routes;
 
 use crate::config::Loaded;
 use crate::filter_code::FilterCode;
+use crate::tokens::Tokens;
 
 pub use fleet::Fleet;
 
@@ -28,6 +29,8 @@ pub use fleet::Fleet;
 pub struct XdsState {
     /// The configuration in force; a change is pushed to every gateway.
     pub config: watch::Receiver<Arc<Loaded>>,
+    /// The access tokens in force, likewise.
+    pub tokens: watch::Receiver<Arc<Tokens>>,
     /// The filter.
     pub filter: Arc<FilterCode>,
     /// Where the gateways' answers are noted.

@@ -1,8 +1,8 @@
 //! What to send to one Envoy next.
 //!
 //! A state machine without I/O: requests and new resources go in, responses come out. A change is pushed in the order
-//! of [`Kind::ALL`], each kind only when Envoy has acknowledged those before it, but for secrets, which clusters need to
-//! become usable. The filter's configuration, which makes the gateway use all the rest, comes last. If Envoy refuses
+//! of [`Kind::ALL`], each kind only when Envoy has acknowledged those before it, but for secrets and signers, which
+//! clusters need to become usable. The filter's configuration, which makes the gateway use all the rest, comes last. If Envoy refuses
 //! something, what builds on it is not sent: the last good configuration keeps serving.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,16 +97,29 @@ impl Push {
 
     /// Takes a request of Envoy.
     pub(super) fn hear(&mut self, request: &DiscoveryRequest, now: Instant) -> Heard {
-        let Some(kind) = Kind::of(&request.type_url) else { return Heard::Unknown };
-        let progress = self.kinds.entry(kind).or_default();
-        progress.subscribed = true;
-        let answered = progress.sent.as_mut().filter(|sent| sent.nonce == request.response_nonce);
+        let mut answered = None;
+        let mut is_known = false;
+        for kind in Kind::of(&request.type_url) {
+            is_known = true;
+            let progress = self.kinds.entry(kind).or_default();
+            progress.subscribed = true;
+            if progress.sent.as_ref().is_some_and(|sent| sent.nonce == request.response_nonce) {
+                answered = Some(kind);
+            }
+        }
+        if !is_known {
+            return Heard::Unknown;
+        }
         let is_stale = answered.is_none() && !request.response_nonce.is_empty();
         if is_stale {
             return Heard::Nothing;
         }
-        progress.names = request.resource_names.iter().cloned().collect();
-        let Some(sent) = answered else { return Heard::Nothing };
+        for kind in Kind::of(&request.type_url) {
+            let names = request.resource_names.iter().cloned().collect();
+            self.kinds.entry(kind).or_default().names = names;
+        }
+        let answered = answered.and_then(|kind| Some((kind, self.kinds.get_mut(&kind)?.sent.as_mut()?)));
+        let Some((kind, sent)) = answered else { return Heard::Nothing };
         if sent.outcome != Outcome::Pending {
             return Heard::Nothing;
         }
@@ -138,8 +151,8 @@ impl Push {
         }
         self.hold_until = self.hold_until.filter(|until| *until > now);
         for kind in Kind::ALL {
-            let waits = self.hold_until.is_some() || !self.clusters_are_there() || !self.secrets_are_there();
-            if kind > Kind::Secret && waits {
+            let waits = self.hold_until.is_some() || !self.clusters_are_there() || !self.needs_are_there();
+            if kind > Kind::Signer && waits {
                 return None;
             }
             let progress = self.kinds.entry(kind).or_default();
@@ -147,6 +160,10 @@ impl Push {
                 continue;
             }
             let wanted = wanted(&self.resources, kind, progress);
+            // What Envoy is not told of it keeps; an answer without anything would tell it nothing.
+            if wanted.is_empty() && !kind.is_wildcard() {
+                continue;
+            }
             let version = version(&wanted);
             let names: BTreeSet<String> = wanted.iter().map(|resource| resource.name.clone()).collect();
             match &progress.sent {
@@ -186,16 +203,12 @@ impl Push {
         sent.is_none_or(|sent| sent.outcome == Outcome::Accepted)
     }
 
-    /// Whether every secret that a cluster refers to has been asked for, sent and accepted.
-    fn secrets_are_there(&self) -> bool {
-        let mut needed =
-            self.resources.of(Kind::Cluster).iter().flat_map(|cluster| &cluster.secrets).peekable();
-        if needed.peek().is_none() {
-            return true;
-        }
-        let sent = self.kinds.get(&Kind::Secret).and_then(|progress| progress.sent.as_ref());
-        sent.is_some_and(|sent| {
-            sent.outcome == Outcome::Accepted && needed.all(|name| sent.names.contains(name))
+    /// Whether everything that a cluster waits for has been asked for, sent and accepted.
+    fn needs_are_there(&self) -> bool {
+        let mut needs = self.resources.of(Kind::Cluster).iter().flat_map(|cluster| &cluster.needs);
+        needs.all(|(kind, name)| {
+            let sent = self.kinds.get(kind).and_then(|progress| progress.sent.as_ref());
+            sent.is_some_and(|sent| sent.outcome == Outcome::Accepted && sent.names.contains(name))
         })
     }
 }

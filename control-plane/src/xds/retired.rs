@@ -52,7 +52,9 @@ mod tests {
 
     use super::super::resources::naming;
     use super::*;
+    use crate::config::Secrets;
     use crate::filter_code::FilterCode;
+    use crate::tokens::Tokens;
 
     const LONGEST: Duration = Duration::from_secs(120);
 
@@ -60,7 +62,7 @@ mod tests {
         let json = format!(r#"{{"providers": {providers}, "models": ["a:m"]{more}}}"#);
         let gateway = compile(&serde_json::from_str::<Config>(&json).unwrap()).unwrap();
         let filter = FilterCode { path: "/f".into(), sha256: "ab".repeat(32), bytes: Vec::new().into() };
-        Destination::all(&naming::by_content(&gateway, &filter), &BTreeMap::new())
+        Destination::all(&naming::by_content(&gateway, &filter), &Secrets::default(), &Tokens::default())
     }
 
     /// What is kept at `now`, without the hash of its content.

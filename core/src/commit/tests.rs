@@ -16,6 +16,8 @@ fn turn(number: u128, bytes: usize) -> Turn {
         result: Outcome::Complete,
         model: "m".into(),
         at_ms: 0,
+        messages: Vec::new(),
+        parent: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{BaseUrl, DialectName};
+use crate::chat::{Effort, Feature};
 
 /// Everything a gateway needs to serve requests. Serialised as JSON it is the filter's configuration; it holds
 /// no secret.
@@ -168,6 +169,67 @@ pub struct Route {
     pub strategy: Strategy,
     /// Whether the least bad model is tried where all of them rest.
     pub graceful_degradation: bool,
+    /// Request headers that select it, in lower case, all with the value they must have; empty where none do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Whether a model that would have to leave out a part of the request is passed over instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
+    /// What holds where the request says nothing.
+    #[serde(default)]
+    pub defaults: RouteOptions,
+    /// What holds whatever the request says.
+    #[serde(default)]
+    pub overrides: RouteOptions,
+    /// Limits in place of the general ones.
+    #[serde(default)]
+    pub limits: RouteLimits,
+}
+
+/// Options that a route sets.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RouteOptions {
+    /// The system prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// Sampling temperature, 0 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// Most tokens to generate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// How much to think.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<Effort>,
+}
+
+/// Validated to be no NaN, which alone differs from itself.
+impl Eq for RouteOptions {}
+
+/// Limits of a route; those that are `None` are the general ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RouteLimits {
+    /// Most tokens that one answer may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Most upstream requests of one exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// Longest time over all attempts, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_timeout_ms: Option<u64>,
+    /// Requests of all that take the route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Limit>,
+    /// Tokens of all that take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Limit>,
 }
 
 /// A model of a route.
@@ -207,14 +269,42 @@ pub struct Endpoint {
     pub stream_cluster: String,
     /// Name of the Envoy cluster that leads to it from the hop.
     pub hop_cluster: String,
-    /// Where it is.
+    /// Where it is. The path of Vertex AI names project and location as well.
     pub base_url: BaseUrl,
+    /// Version of Azure's API by deployment; `None` is its v1 API, as for everybody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// What it asks for before it answers. Not for the filter.
+    #[serde(skip)]
+    pub access: Access,
     /// Headers Envoy adds to every request. Not for the filter.
     #[serde(skip)]
     pub headers: BTreeMap<String, String>,
     /// PEM file of certificate authorities, read by Envoy. Not for the filter.
     #[serde(skip)]
     pub ca_file: Option<std::path::PathBuf>,
+}
+
+/// What an endpoint asks for before it answers, and who provides it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// The key of the configuration, where it has one.
+    #[default]
+    Key,
+    /// A signature with the access keys of the configuration.
+    AwsKeys {
+        /// The region that is signed for.
+        region: String,
+    },
+    /// A signature with the credentials that Envoy finds around it.
+    AwsAmbient {
+        /// The region that is signed for.
+        region: String,
+    },
+    /// A token for the service account of the configuration.
+    GoogleServiceAccount,
+    /// A token of Google Cloud's metadata server.
+    GoogleMetadata,
 }
 
 /// One model.
@@ -233,6 +323,9 @@ pub struct Model {
     pub rate: Limit,
     /// Tokens, read and generated.
     pub tokens: Option<Limit>,
+    /// What it does not do, beside what its provider's dialect leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<Feature>,
     /// Rest after failures.
     pub restore: Restore,
     /// The names under which the model's state is kept, one for each endpoint of its provider: `provider:name`, or
@@ -251,5 +344,44 @@ impl Gateway {
     /// The position of the model that clients call `id` (`provider:name`).
     pub fn model_index(&self, id: &str) -> Option<usize> {
         self.models.iter().position(|model| model.id == id)
+    }
+
+    /// The position of the only model of this name, of whichever provider; `None` where there are several.
+    pub fn model_by_plain_name(&self, name: &str) -> Option<usize> {
+        let mut found = self.models.iter().enumerate().filter(|(_, model)| model.name == name);
+        match (found.next(), found.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Most upstream requests of one exchange, on any route.
+    pub fn most_attempts(&self) -> u32 {
+        let of_routes = self.routes.iter().filter_map(|route| route.limits.max_attempts);
+        of_routes.chain([self.max_attempts]).max().unwrap_or_default()
+    }
+
+    /// Longest time for all attempts of an exchange, on any route, in milliseconds.
+    pub fn longest_timeout_ms(&self) -> u64 {
+        let of_routes = self.routes.iter().filter_map(|route| route.limits.total_timeout_ms);
+        of_routes.chain([self.total_timeout_ms]).max().unwrap_or_default()
+    }
+
+    /// The route of this name.
+    pub fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.name == name)
+    }
+
+    /// The position of the route of this name.
+    pub fn route_named(&self, name: &str) -> Option<usize> {
+        self.routes.iter().position(|route| route.name == name)
+    }
+
+    /// The position of the first route whose headers a request has.
+    pub fn route_by_header(&self, header: impl Fn(&str) -> Option<Vec<u8>>) -> Option<usize> {
+        self.routes.iter().position(|route| {
+            !route.headers.is_empty()
+                && route.headers.iter().all(|(name, value)| header(name).as_deref() == Some(value.as_bytes()))
+        })
     }
 }

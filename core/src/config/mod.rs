@@ -7,6 +7,7 @@
 
 mod base_url;
 mod compile;
+mod dialect_name;
 mod gateway;
 mod schema;
 mod secret;
@@ -14,15 +15,17 @@ mod time_window;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use compile::{Problem, compile};
+pub use dialect_name::DialectName;
 pub use gateway::{
-    Breaker, ClientLimits, Endpoint, Gateway, Limit, Model, OnUnavailable, Paths, Provider, Restore, Retry,
-    Route, RouteModel, Storage, Strategy,
+    Access, Breaker, ClientLimits, Endpoint, Gateway, Limit, Model, OnUnavailable, Paths, Provider, Restore,
+    Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy,
 };
 pub use schema::{
-    ApiKey, BreakerConfig, ClientLimitsConfig, Config, ControlPlaneConfig, DialectName, EndpointConfig,
-    LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig, ProviderConfig, RateConfig,
-    RestoreConfig, RetryConfig, RouteConfig, RouteModelConfig, RouteModelEntry, ServerConfig, StorageConfig,
-    StorageType, TokensConfig, ValkeyConfig,
+    AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ControlPlaneConfig, EndpointConfig, EndpointSecret,
+    GcpConfig, LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig, ProviderConfig,
+    RateConfig, RestoreConfig, RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig,
+    RouteModelConfig, RouteModelEntry, SecretRole, ServerConfig, StorageConfig, StorageType, TokensConfig,
+    ValkeyConfig,
 };
 pub use secret::{Secret, SecretError};
 pub use time_window::TimeWindow;

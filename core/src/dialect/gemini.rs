@@ -1,227 +1,139 @@
-//! Gemini `generateContent` and `streamGenerateContent?alt=sse`.
+//! Gemini `generateContent` and `streamGenerateContent?alt=sse`, at Google AI and, by another path, at Vertex AI.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
+mod answer;
+mod contents;
+mod embeddings;
+mod request;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::{Call, Credential, Delta, Dialect, error_body, malformed};
-use crate::chat::{Answer, Finish, Message, Role, Usage};
-use crate::failure::{Failure, FailureKind};
+use self::embeddings::GeminiEmbedder;
+use super::{Call, Credential, Dialect, Embedder, ReadEvents, Support, Wire, path};
+use crate::chat::{Answer, Chat, Feature, Part};
+use crate::failure::Failure;
 
 /// The dialect of `generativelanguage.googleapis.com`.
-pub(super) struct Gemini;
+pub(super) static GEMINI: Gemini = Gemini {
+    models: "/models/",
+    // Never `?key=`: paths are logged.
+    credential: Credential { header: "x-goog-api-key", prefix: "" },
+    embedder: Some(&GeminiEmbedder),
+};
+
+/// The dialect of `aiplatform.googleapis.com`; the base path ends with project and location.
+pub(super) static VERTEX: Gemini =
+    Gemini { models: "/publishers/google/models/", credential: Credential::BEARER, embedder: None };
+
+/// Marks a signature of text or thoughts as Gemini's own. Other providers sign thoughts too, and none takes another's.
+pub(super) const SIGNATURE_MARK: &str = "gemini:";
+
+/// A service that speaks `generateContent`.
+#[derive(Debug)]
+pub(super) struct Gemini {
+    /// What stands between the base path and the model.
+    models: &'static str,
+    credential: Credential,
+    embedder: Option<&'static GeminiEmbedder>,
+}
+
+const SUPPORT: Support = Support {
+    translated: &[
+        (Feature::Effort, "`thinkingConfig`: `thinkingLevel` from Gemini 3 on, `thinkingBudget` before"),
+        (
+            Feature::ThinkingBudget,
+            "`thinkingConfig`: `thinkingLevel` from Gemini 3 on, `thinkingBudget` before",
+        ),
+        (Feature::ImageUrl, "`fileData`; not every model fetches it"),
+    ],
+    dropped: &[
+        Feature::LogitBias,
+        Feature::Logprobs,
+        Feature::SequentialTools,
+        Feature::User,
+        Feature::Names,
+    ],
+    refused: &[Feature::Choices, Feature::TokenInput],
+};
+
+/// How a model is told how much to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thinking {
+    /// It does not think, or nothing is known of it.
+    Unknown,
+    /// In tokens (Gemini 2.5).
+    Budget,
+    /// By a word (Gemini 3 and later). Such models also want the signatures of their calls back.
+    Level,
+}
+
+impl Thinking {
+    fn of(model: &str) -> Self {
+        let Some(version) = name_of(model).strip_prefix("gemini-") else { return Self::Unknown };
+        let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+        let major: Option<u32> = version.get(..digits).and_then(|digits| digits.parse().ok());
+        match major {
+            Some(3..) => Self::Level,
+            Some(2) if version.starts_with("2.5") => Self::Budget,
+            // Such as gemini-flash-latest.
+            None if version.contains("-latest") => Self::Level,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The name without what a path may put in front of it.
+fn name_of(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
+}
 
 impl Dialect for Gemini {
+    fn wire(&self) -> Wire {
+        Wire::Gemini
+    }
+
+    fn support(&self) -> &Support {
+        &SUPPORT
+    }
+
     fn credential(&self) -> Credential {
-        // Never `?key=`: paths are logged.
-        Credential { header: "x-goog-api-key", prefix: "" }
+        self.credential
+    }
+
+    fn model_refuses(&self, model: &str, feature: Feature, chat: &Chat) -> bool {
+        match feature {
+            Feature::Effort | Feature::ThinkingBudget => Thinking::of(model) == Thinking::Unknown,
+            // They can be left out, but for the signatures of calls.
+            Feature::Reasoning => {
+                chat.messages.iter().flat_map(|message| &message.parts).any(|part| match part {
+                    Part::Reasoning(thought) => contents::own_signature(thought).is_none(),
+                    _ => false,
+                })
+            }
+            _ => false,
+        }
+    }
+
+    fn embedder(&self) -> Option<&dyn Embedder> {
+        self.embedder.map(|embedder| embedder as &dyn Embedder)
     }
 
     fn path(&self, base_path: &str, call: &Call<'_>) -> String {
-        let mut path = format!("{base_path}/models/");
-        push_encoded(&mut path, call.model);
+        let mut path = format!("{base_path}{}", self.models);
+        path::push_segment(&mut path, call.model);
         path.push_str(if call.stream { ":streamGenerateContent?alt=sse" } else { ":generateContent" });
         path
     }
 
     fn request_body(&self, call: &Call<'_>) -> Vec<u8> {
-        let config =
-            GenerationConfig { temperature: call.chat.temperature, max_output_tokens: call.max_tokens };
-        let request = Request {
-            contents: contents(&call.chat.messages),
-            system_instruction: call
-                .chat
-                .system
-                .as_deref()
-                .filter(|text| !text.is_empty())
-                .map(|text| SystemInstruction { parts: [WirePart { text }] }),
-            generation_config: (config != GenerationConfig::default()).then_some(config),
-        };
-        // Plain structs of strings and numbers have no way to fail.
-        serde_json::to_vec(&request).unwrap_or_default()
+        request::write(call)
     }
 
     fn read_answer(&self, body: &[u8]) -> Result<Answer, Failure> {
-        let delta = self.read_event(body)?;
-        let Some(finish) = delta.finish else {
-            return Err(Failure::new(FailureKind::Malformed, "sent an answer without a finish reason"));
-        };
-        Ok(Answer { text: delta.text.into_owned(), finish, usage: delta.usage })
+        answer::read_whole(body)
     }
 
-    fn read_event<'a>(&self, data: &'a [u8]) -> Result<Delta<'a>, Failure> {
-        let response: Response<'a> = serde_json::from_slice(data).map_err(|error| malformed(&error))?;
-        if let Some(error) = response.error.filter(|error| !error.is_null()) {
-            let wrapped = serde_json::json!({ "error": error });
-            return Err(error_body::from_value(&wrapped).unwrap_or_default().classify_in_stream());
-        }
-        let usage = response.usage_metadata.map(Usage::from);
-        let blocked = response.prompt_feedback.and_then(|feedback| feedback.block_reason).is_some();
-        let candidate = response.candidates.into_iter().find(|candidate| candidate.index == 0);
-        let (text, reason) = candidate.map_or_else(Default::default, |candidate| {
-            (candidate.content.unwrap_or_default().into_text(), candidate.finish_reason)
-        });
-        let finish = if blocked { Some(Finish::ContentFilter) } else { reason.as_deref().and_then(finish) };
-        Ok(Delta { text, finish, usage })
+    fn events(&self) -> Box<dyn ReadEvents> {
+        Box::new(answer::Events::default())
     }
 }
 
-/// Appends `text` percent-encoded as one path segment (RFC 3986 `unreserved` stays).
-fn push_encoded(path: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            // Writing into a string does not fail.
-            let _ = write!(path, "%{byte:02X}");
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    contents: Vec<WireContent<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system_instruction: Option<SystemInstruction<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    generation_config: Option<GenerationConfig>,
-}
-
-#[derive(Serialize)]
-struct WireContent<'a> {
-    role: &'static str,
-    parts: Vec<WirePart<'a>>,
-}
-
-#[derive(Serialize)]
-struct SystemInstruction<'a> {
-    parts: [WirePart<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct WirePart<'a> {
-    text: &'a str,
-}
-
-#[derive(Serialize, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-struct GenerationConfig {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_output_tokens: Option<u32>,
-}
-
-/// The turns as Gemini takes them: no empty part, and no two turns of one role in a row.
-fn contents(messages: &[Message]) -> Vec<WireContent<'_>> {
-    let mut contents: Vec<WireContent<'_>> = Vec::with_capacity(messages.len());
-    for message in messages.iter().filter(|message| !message.text.is_empty()) {
-        let role = match message.role {
-            Role::User => "user",
-            Role::Assistant => "model",
-        };
-        let part = WirePart { text: &message.text };
-        match contents.last_mut() {
-            Some(last) if last.role == role => last.parts.push(part),
-            _ => contents.push(WireContent { role, parts: vec![part] }),
-        }
-    }
-    contents
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    #[serde(borrow, default)]
-    candidates: Vec<Candidate<'a>>,
-    prompt_feedback: Option<PromptFeedback>,
-    usage_metadata: Option<UsageMetadata>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate<'a> {
-    #[serde(default)]
-    index: u32,
-    #[serde(borrow)]
-    content: Option<Content<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize, Default)]
-struct Content<'a> {
-    #[serde(borrow, default)]
-    parts: Vec<Part<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(borrow, default)]
-    text: Cow<'a, str>,
-    /// Reasoning, not answer.
-    #[serde(default)]
-    thought: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PromptFeedback {
-    block_reason: Option<String>,
-}
-
-/// Counts are left out where they are 0.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct UsageMetadata {
-    prompt_token_count: u64,
-    tool_use_prompt_token_count: u64,
-    candidates_token_count: u64,
-    thoughts_token_count: u64,
-}
-
-impl From<UsageMetadata> for Usage {
-    fn from(usage: UsageMetadata) -> Self {
-        Self {
-            input: usage.prompt_token_count.saturating_add(usage.tool_use_prompt_token_count),
-            output: usage.candidates_token_count.saturating_add(usage.thoughts_token_count),
-        }
-    }
-}
-
-impl<'a> Content<'a> {
-    fn into_text(self) -> Cow<'a, str> {
-        let mut spoken = self.parts.into_iter().filter(|part| !part.thought).map(|part| part.text);
-        let Some(mut text) = spoken.next() else { return Cow::default() };
-        for more in spoken {
-            text.to_mut().push_str(&more);
-        }
-        text
-    }
-}
-
-fn finish(reason: &str) -> Option<Finish> {
-    match reason {
-        "" => None,
-        "STOP" => Some(Finish::Stop),
-        "MAX_TOKENS" | "CONTINUATION" => Some(Finish::Length),
-        "SAFETY"
-        | "RECITATION"
-        | "BLOCKLIST"
-        | "PROHIBITED_CONTENT"
-        | "SPII"
-        | "LANGUAGE"
-        | "IMAGE_SAFETY"
-        | "IMAGE_PROHIBITED_CONTENT"
-        | "IMAGE_RECITATION"
-        | "MODEL_ARMOR"
-        | "ESCALATION"
-        | "PUP_LIMITED_DISABLED" => Some(Finish::ContentFilter),
-        _ => Some(Finish::Other),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,164 @@
-//! OpenAI chat completions (`POST {base}/chat/completions`), and servers compatible with it.
+//! OpenAI chat completions (`POST {base}/chat/completions`), as OpenAI has them and with the quirks of those who are
+//! compatible with it.
 
-use std::borrow::Cow;
+mod answer;
+mod embeddings;
+mod messages;
+mod request;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::{Call, Credential, Delta, Dialect, error_body, malformed};
-use crate::chat::{Answer, Chat, Finish, Role, Usage};
-use crate::failure::{Failure, FailureKind};
+use super::{Call, Dialect, EmbedCall, Embedder, ReadEvents, Support, Wire};
+use crate::chat::{Answer, Chat, Effort, Feature, Options};
+use crate::embedding::Embedded;
+use crate::failure::Failure;
 
 /// The dialect of `api.openai.com`.
-pub(super) struct OpenAi;
+pub(super) static OPENAI: OpenAi = OpenAi {
+    embeds: true,
+    max_tokens: "max_completion_tokens",
+    refuses: openai_refuses,
+    support: Support {
+        translated: &[(Feature::ThinkingBudget, "`reasoning_effort`")],
+        dropped: &[Feature::TopK, Feature::Reasoning],
+        refused: &[],
+    },
+    ..OpenAi::PLAIN
+};
+
+/// A service that speaks chat completions.
+#[derive(Debug)]
+pub(super) struct OpenAi {
+    /// What becomes of what it does not simply have.
+    pub(super) support: Support,
+    /// How it calls the limit of tokens. Reasoning models accept `max_completion_tokens`, compatible servers `max_tokens`.
+    pub(super) max_tokens: &'static str,
+    /// How it calls the seed.
+    pub(super) seed: &'static str,
+    /// The word by which it is made to call a tool, whichever.
+    pub(super) any_tool: &'static str,
+    /// The field of an assistant message in which it wants its reasoning back.
+    pub(super) reasoning: Option<&'static str>,
+    /// Whether it counts tokens in streams only when asked to.
+    pub(super) stream_options: bool,
+    /// Whether it takes only ids of tool calls that are nine letters and digits.
+    pub(super) short_call_ids: bool,
+    /// Whether OpenAI's clients can have its answers as they are.
+    pub(super) is_exact: bool,
+    /// Whether it has embeddings.
+    pub(super) embeds: bool,
+    /// How it calls their length.
+    pub(super) dimensions: &'static str,
+    /// Whether its `completion_tokens` leave out reasoning.
+    pub(super) reasoning_beside_output: bool,
+    /// The words of effort it knows, in rising order; empty for one that knows all, or judges by model.
+    pub(super) efforts: &'static [Effort],
+    /// Whether it thinks even unasked, and takes `thinking` to be told not to.
+    pub(super) thinks_unless_told: bool,
+    /// Whether it takes back what its models gave of their reasoning, in the form in which it came.
+    pub(super) takes_state_back: bool,
+    /// Whether a tool without parameters must have a schema all the same.
+    pub(super) needs_parameters: bool,
+    /// Whether the arguments of earlier calls must be objects.
+    pub(super) parses_arguments: bool,
+    /// The highest temperature it takes, where that is less than OpenAI's.
+    pub(super) max_temperature: Option<f64>,
+    /// Where it refuses fields it does not know: those it knows beside the ones written here.
+    pub(super) fields: Option<&'static [&'static str]>,
+    /// Whether a model refuses what others of the service take.
+    pub(super) refuses: fn(&str, Feature, &Options) -> bool,
+}
+
+impl OpenAi {
+    /// One without quirks.
+    pub(super) const PLAIN: Self = Self {
+        support: Support { translated: &[], dropped: &[], refused: &[] },
+        max_tokens: "max_tokens",
+        seed: "seed",
+        any_tool: "required",
+        reasoning: None,
+        stream_options: true,
+        short_call_ids: false,
+        is_exact: true,
+        embeds: false,
+        dimensions: "dimensions",
+        reasoning_beside_output: false,
+        efforts: &[],
+        thinks_unless_told: false,
+        takes_state_back: false,
+        needs_parameters: false,
+        parses_arguments: false,
+        max_temperature: None,
+        fields: None,
+        refuses: |_, _, _| false,
+    };
+}
+
+impl OpenAi {
+    /// Whether calls of tools must come back with the thoughts before them, if only empty ones.
+    fn wants_thoughts(&self) -> bool {
+        self.thinks_unless_told && self.reasoning.is_some()
+    }
+}
+
+/// Models that think refuse to be told how to sample, and all but the first of them where to stop.
+fn openai_refuses(model: &str, feature: Feature, options: &Options) -> bool {
+    let samples = matches!(
+        feature,
+        Feature::Temperature
+            | Feature::TopP
+            | Feature::PresencePenalty
+            | Feature::FrequencyPenalty
+            | Feature::LogitBias
+            | Feature::Logprobs
+    );
+    // What only talks has `chat` in its name.
+    let is = |families: &[&str]| {
+        families.iter().any(|family| model.starts_with(family)) && !model.contains("chat")
+    };
+    match feature {
+        // Whether they think or not.
+        Feature::Stop => is(&["o3", "o4", "gpt-5"]),
+        // What was told not to think samples again (from gpt-5.1 on).
+        _ => samples && is(&["o1", "o3", "o4", "gpt-5"]) && options.effort != Some(Effort::None),
+    }
+}
+
+impl Embedder for OpenAi {
+    fn path(&self, base_path: &str, _: &EmbedCall<'_>) -> String {
+        format!("{base_path}/embeddings")
+    }
+
+    fn request_body(&self, call: &EmbedCall<'_>) -> Vec<u8> {
+        embeddings::write(self, call)
+    }
+
+    fn read(&self, body: &[u8]) -> Result<Embedded, Failure> {
+        embeddings::read(body)
+    }
+}
 
 impl Dialect for OpenAi {
-    fn credential(&self) -> Credential {
-        Credential { header: "authorization", prefix: "Bearer " }
+    fn wire(&self) -> Wire {
+        Wire::Openai
+    }
+
+    fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    fn support(&self) -> &Support {
+        &self.support
+    }
+
+    fn model_refuses(&self, model: &str, feature: Feature, chat: &Chat) -> bool {
+        (self.refuses)(model, feature, &chat.options)
+    }
+
+    fn takes_field(&self, name: &str) -> bool {
+        self.fields.is_none_or(|fields| fields.contains(&name))
+    }
+
+    fn embedder(&self) -> Option<&dyn Embedder> {
+        if self.embeds { Some(self) } else { None }
     }
 
     fn path(&self, base_path: &str, _: &Call<'_>) -> String {
@@ -22,192 +166,14 @@ impl Dialect for OpenAi {
     }
 
     fn request_body(&self, call: &Call<'_>) -> Vec<u8> {
-        Request { max_completion_tokens: call.max_tokens, ..Request::new(call) }.to_json()
+        request::write(self, call)
     }
 
     fn read_answer(&self, body: &[u8]) -> Result<Answer, Failure> {
-        read_answer(body)
+        answer::read_whole(self, body)
     }
 
-    fn read_event<'a>(&self, data: &'a [u8]) -> Result<Delta<'a>, Failure> {
-        read_event(data)
+    fn events(&self) -> Box<dyn ReadEvents> {
+        Box::new(answer::Events::new(self.reasoning_beside_output))
     }
-}
-
-/// The request; the names are the wire's.
-#[derive(Serialize)]
-pub(super) struct Request<'a> {
-    model: &'a str,
-    messages: Vec<WireMessage<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    /// What reasoning models accept; `max_tokens` is deprecated at OpenAI.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u32>,
-    /// What compatible servers accept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) max_tokens: Option<u32>,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-}
-
-#[derive(Serialize)]
-struct WireMessage<'a> {
-    role: &'static str,
-    content: &'a str,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
-
-impl<'a> Request<'a> {
-    pub(super) fn new(call: &Call<'a>) -> Self {
-        Self {
-            model: call.model,
-            messages: wire_messages(call.chat),
-            temperature: call.chat.temperature,
-            max_completion_tokens: None,
-            max_tokens: None,
-            stream: call.stream,
-            stream_options: call.stream.then_some(StreamOptions { include_usage: true }),
-        }
-    }
-
-    pub(super) fn to_json(&self) -> Vec<u8> {
-        // Plain structs of strings and numbers have no way to fail.
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-}
-
-fn wire_messages(chat: &Chat) -> Vec<WireMessage<'_>> {
-    let system = chat.system.as_deref().map(|content| WireMessage { role: "system", content });
-    let spoken = chat.messages.iter().map(|message| WireMessage {
-        role: match message.role {
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        },
-        content: &message.text,
-    });
-    system.into_iter().chain(spoken).collect()
-}
-
-#[derive(Deserialize)]
-struct Completion<'a> {
-    #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
-    usage: Option<WireUsage>,
-    /// Some gateways report a failure under status 200.
-    error: Option<Value>,
-}
-
-/// One choice, of a whole answer (`message`) or of a chunk (`delta`).
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default)]
-    index: u32,
-    #[serde(borrow)]
-    message: Option<Content<'a>>,
-    #[serde(borrow)]
-    delta: Option<Content<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize, Default)]
-struct Content<'a> {
-    #[serde(borrow)]
-    content: Option<Text<'a>>,
-    #[serde(borrow)]
-    refusal: Option<Text<'a>>,
-}
-
-/// A string, borrowed from the body where it holds no escape.
-#[derive(Deserialize, Default)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-}
-
-impl From<WireUsage> for Usage {
-    fn from(usage: WireUsage) -> Self {
-        Self { input: usage.prompt_tokens, output: usage.completion_tokens }
-    }
-}
-
-impl<'a> Content<'a> {
-    fn into_text(self) -> Cow<'a, str> {
-        let content = self.content.unwrap_or_default().0;
-        if content.is_empty() { self.refusal.unwrap_or_default().0 } else { content }
-    }
-}
-
-impl<'a> Completion<'a> {
-    fn parse(body: &'a [u8]) -> Result<Self, Failure> {
-        let completion: Self = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
-        match &completion.error {
-            None | Some(Value::Null) => Ok(completion),
-            Some(error) => {
-                let wrapped = serde_json::json!({ "error": error });
-                Err(error_body::from_value(&wrapped).unwrap_or_default().classify_in_stream())
-            }
-        }
-    }
-}
-
-fn finish(reason: &str) -> Option<Finish> {
-    match reason {
-        // Proxies send an empty reason where there is none yet.
-        "" => None,
-        "stop" | "tool_calls" | "function_call" | "eos" => Some(Finish::Stop),
-        "length" | "model_length" => Some(Finish::Length),
-        "content_filter" => Some(Finish::ContentFilter),
-        _ => Some(Finish::Other),
-    }
-}
-
-/// A finish reason that reports a failure of the provider.
-fn check_reason(reason: Option<&str>) -> Result<(), Failure> {
-    match reason {
-        Some("error") => Err(Failure::new(FailureKind::ServerError, "ended its answer with an error")),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn read_answer(body: &[u8]) -> Result<Answer, Failure> {
-    let completion = Completion::parse(body)?;
-    let usage = completion.usage.map(Usage::from);
-    let Some(choice) = completion.choices.into_iter().find(|choice| choice.index == 0) else {
-        return Err(Failure::new(FailureKind::Malformed, "sent an answer without a choice"));
-    };
-    check_reason(choice.finish_reason.as_deref())?;
-    Ok(Answer {
-        text: choice.message.unwrap_or_default().into_text().into_owned(),
-        finish: choice.finish_reason.as_deref().and_then(finish).unwrap_or(Finish::Other),
-        usage,
-    })
-}
-
-pub(super) fn read_event(data: &[u8]) -> Result<Delta<'_>, Failure> {
-    if data.trim_ascii() == b"[DONE]" {
-        return Ok(Delta::default());
-    }
-    let completion = Completion::parse(data)?;
-    let usage = completion.usage.map(Usage::from);
-    let Some(choice) = completion.choices.into_iter().find(|choice| choice.index == 0) else {
-        return Ok(Delta { usage, ..Delta::default() });
-    };
-    check_reason(choice.finish_reason.as_deref())?;
-    Ok(Delta {
-        finish: choice.finish_reason.as_deref().and_then(finish),
-        text: choice.delta.unwrap_or_default().into_text(),
-        usage,
-    })
 }

@@ -1,19 +1,35 @@
 //! What each dialect writes, and what it makes of the answers providers are known to give.
 
+mod documentation;
+mod errors;
+mod mended;
+pub(super) mod rich;
+mod services;
+
 use super::*;
 use crate::api::Outcome;
-use crate::chat::{Message, Role};
+use crate::chat::{Effort, Finish, Message, Role};
 
 const ALL: [DialectName; 3] = [DialectName::Openai, DialectName::Deepseek, DialectName::Gemini];
 
+fn chat_of(said: &[(Role, &str)]) -> Chat {
+    let messages = said.iter().map(|(role, text)| Message::of_text(*role, *text)).collect();
+    Chat { messages, ..Chat::default() }
+}
+
 fn chat() -> Chat {
-    let say = |role, text: &str| Message { role, text: text.into() };
-    Chat {
-        system: Some("be \"brief\"".into()),
-        messages: vec![say(Role::User, "one"), say(Role::Assistant, "two"), say(Role::User, "三")],
-        temperature: Some(0.5),
-        max_tokens: None,
-    }
+    let mut chat = chat_of(&[
+        (Role::System, "be \"brief\""),
+        (Role::User, "one"),
+        (Role::Assistant, "two"),
+        (Role::User, "三"),
+    ]);
+    chat.options.temperature = Some(0.5);
+    chat
+}
+
+fn call<'a>(model: &'a str, chat: &'a Chat, max_tokens: Option<u32>, stream: bool) -> Call<'a> {
+    Call { model, chat, options: &chat.options, max_tokens, stream, api_version: None }
 }
 
 #[test]
@@ -22,7 +38,7 @@ fn requests_are_what_the_providers_take() {
     let mut written = String::new();
     for name in ALL {
         for stream in [false, true] {
-            let call = Call { model: "models/a b", chat: &chat, max_tokens: Some(9), stream };
+            let call = call("models/a b", &chat, Some(9), stream);
             let dialect = dialect(name);
             let body = String::from_utf8(dialect.request_body(&call)).unwrap();
             written
@@ -34,8 +50,8 @@ fn requests_are_what_the_providers_take() {
 
 #[test]
 fn nothing_is_sent_that_was_not_asked_for() {
-    let chat = Chat { messages: vec![Message { role: Role::User, text: "p".into() }], ..Chat::default() };
-    let call = Call { model: "m", chat: &chat, max_tokens: None, stream: false };
+    let chat = chat_of(&[(Role::User, "p")]);
+    let call = call("m", &chat, None, false);
     let bodies: Vec<_> =
         ALL.iter().map(|name| String::from_utf8(dialect(*name).request_body(&call)).unwrap()).collect();
     assert_eq!(
@@ -50,12 +66,8 @@ fn nothing_is_sent_that_was_not_asked_for() {
 
 #[test]
 fn gemini_gets_no_empty_part_and_no_two_turns_of_one_role() {
-    let say = |role, text: &str| Message { role, text: text.into() };
-    let chat = Chat {
-        messages: vec![say(Role::User, "a"), say(Role::Assistant, ""), say(Role::User, "b")],
-        ..Chat::default()
-    };
-    let call = Call { model: "m", chat: &chat, max_tokens: None, stream: false };
+    let chat = chat_of(&[(Role::User, "a"), (Role::Assistant, ""), (Role::User, "b")]);
+    let call = call("m", &chat, None, false);
     assert_eq!(
         String::from_utf8(dialect(DialectName::Gemini).request_body(&call)).unwrap(),
         r#"{"contents":[{"role":"user","parts":[{"text":"a"},{"text":"b"}]}]}"#
@@ -64,7 +76,7 @@ fn gemini_gets_no_empty_part_and_no_two_turns_of_one_role() {
 
 #[test]
 fn answers_are_read() {
-    use DialectName::{Deepseek, Gemini, Openai};
+    use DialectName::{Deepseek, Gemini, Mistral, Openai, Together, Vllm, Xai};
     use Outcome::{Complete, IncompleteMaxTokens, IncompleteUnknown};
     for (name, body, text, outcome, usage) in [
         (
@@ -80,6 +92,13 @@ fn answers_are_read() {
             "cut",
             IncompleteMaxTokens,
             None,
+        ),
+        (
+            Openai,
+            r#"{"choices":[{"index":null,"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":null}}"#,
+            "x",
+            Complete,
+            Some((3, 0)),
         ),
         (
             Openai,
@@ -116,11 +135,47 @@ fn answers_are_read() {
             IncompleteMaxTokens,
             None,
         ),
+        (
+            Mistral,
+            r#"{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"ok"}]},"finish_reason":"model_length"}]}"#,
+            "ok",
+            IncompleteMaxTokens,
+            None,
+        ),
+        (
+            Together,
+            r#"{"choices":[{"text":"","message":{"content":"ok"},"finish_reason":"eos"}]}"#,
+            "ok",
+            Complete,
+            None,
+        ),
+        (
+            Xai,
+            r#"{"choices":[{"message":{"content":"ok","reasoning_content":"hm"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":15,"completion_tokens_details":{"reasoning_tokens":7}}}"#,
+            "ok",
+            Complete,
+            Some((3, 12)),
+        ),
+        (
+            Xai,
+            r#"{"choices":[{"message":{"content":"ok"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":12,"total_tokens":15,"completion_tokens_details":{"reasoning_tokens":7}}}"#,
+            "ok",
+            Complete,
+            Some((3, 12)),
+        ),
+        (
+            Vllm,
+            r#"{"choices":[{"message":{"content":"ok","reasoning":"hm"},"finish_reason":"abort","stop_reason":null}]}"#,
+            "ok",
+            IncompleteUnknown,
+            None,
+        ),
         (Gemini, r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#, "", IncompleteUnknown, None),
         (Gemini, r#"{"candidates":[{"finishReason":"SAFETY"}]}"#, "", IncompleteUnknown, None),
     ] {
         let answer = dialect(name).read_answer(body.as_bytes()).unwrap();
-        let read = (answer.text.as_str(), answer.finish.outcome(), answer.usage.map(|u| (u.input, u.output)));
+        let text_read = answer.text();
+        let read = (text_read.as_ref(), answer.finish.outcome(), answer.usage.map(|u| (u.input, u.output)));
         assert_eq!(read, (text, outcome, usage), "{name:?} {body}");
     }
 }
@@ -150,6 +205,27 @@ fn what_is_no_answer_is_a_failure() {
         (
             DialectName::Openai,
             r#"{"choices":[{"message":{"content":""},"finish_reason":"error"}]}"#,
+            ServerError,
+        ),
+        (
+            DialectName::Openrouter,
+            r#"{"error":{"code":429,"message":"Provider returned error","metadata":{"provider_name":"x","raw":"slow"}},"user_id":"u"}"#,
+            RateLimited,
+        ),
+        (
+            DialectName::Openrouter,
+            r#"{"choices":[{"error":{"code":502,"message":"x"},"message":{"content":"so"},"finish_reason":"error"}]}"#,
+            ServerError,
+        ),
+        (
+            DialectName::Vllm,
+            r#"{"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400}"#,
+            Rejected,
+        ),
+        (DialectName::Groq, r#"{"choices":[],"x_groq":{"id":"r","error":"over capacity"}}"#, ServerError),
+        (
+            DialectName::Mistral,
+            r#"{"choices":[{"message":{"content":"so"},"finish_reason":"error"}]}"#,
             ServerError,
         ),
         (DialectName::Gemini, "{}", Malformed),
@@ -262,7 +338,7 @@ fn error_bodies_decide_before_the_status_does() {
         ),
         (Gemini, 302, "", FailureKind::Malformed, "answered with status 302"),
     ] {
-        let failure = dialect(name).read_failure(status, body.as_bytes());
+        let failure = dialect(name).read_failure(status, None, body.as_bytes());
         assert_eq!((failure.kind, failure.message.as_str()), (kind, message), "{name:?} {status} {body}");
     }
 }
@@ -270,13 +346,13 @@ fn error_bodies_decide_before_the_status_does() {
 #[test]
 fn gemini_says_when_to_come_back() {
     let body = br#"{"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"38.922s"}]}}"#;
-    assert_eq!(dialect(DialectName::Gemini).read_failure(429, body).retry_after_ms, Some(38_922));
+    assert_eq!(dialect(DialectName::Gemini).read_failure(429, None, body).retry_after_ms, Some(38_922));
 }
 
 #[test]
 fn a_providers_message_is_bounded() {
     let body = format!(r#"{{"error":{{"message":"{}"}}}}"#, "é".repeat(5_000));
-    let failure = dialect(DialectName::Openai).read_failure(400, body.as_bytes());
+    let failure = dialect(DialectName::Openai).read_failure(400, None, body.as_bytes());
     assert!(failure.message.len() < 2_100 && failure.message.ends_with('…'));
 }
 
@@ -302,6 +378,7 @@ fn every_event_of_a_stream_is_read() {
             None,
         ),
         (DialectName::Openai, r#"{"choices":[{"index":1,"delta":{"content":"other"}}]}"#, "", None),
+        (DialectName::Openai, r#"{"choices":null,"usage":null}"#, "", None),
         (DialectName::Openai, r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, "", Some(Finish::Stop)),
         (
             DialectName::Openai,
@@ -332,7 +409,33 @@ fn every_event_of_a_stream_is_read() {
         (DialectName::Gemini, r#"{"candidates":[{"finishReason":"STOP"}]}"#, "", Some(Finish::Stop)),
         (DialectName::Gemini, r#"{"usageMetadata":{}}"#, "", None),
     ] {
-        let delta = dialect(name).read_event(data.as_bytes()).unwrap();
-        assert_eq!((delta.text.as_ref(), delta.finish), (text, finish), "{name:?} {data}");
+        let mut deltas = Vec::new();
+        dialect(name).events().read(Event { name: b"", data: data.as_bytes() }, &mut deltas).unwrap();
+        let (mut read, mut end) = (String::new(), None);
+        for delta in deltas {
+            match delta {
+                Delta::Text(more) => read.push_str(&more),
+                Delta::Finish(reason) => end = Some(reason),
+                _ => {}
+            }
+        }
+        assert_eq!((read.as_str(), end), (text, finish), "{name:?} {data}");
+    }
+}
+
+#[test]
+fn effort_is_asked_for_in_words_and_a_budget_as_the_word_for_about_as_much() {
+    for (effort, thinking_budget, word) in [
+        (Some(Effort::Minimal), None, "minimal"),
+        (Some(Effort::High), Some(1_024), "high"),
+        (None, Some(1_024), "low"),
+        (None, Some(8_192), "medium"),
+        (None, Some(20_000), "high"),
+    ] {
+        let mut chat = chat_of(&[(Role::User, "p")]);
+        (chat.options.effort, chat.options.thinking_budget) = (effort, thinking_budget);
+        let body = dialect(DialectName::Openai).request_body(&call("o3", &chat, None, false));
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["reasoning_effort"], word, "{effort:?} {thinking_budget:?}");
     }
 }

@@ -5,8 +5,9 @@
 
 use std::rc::Rc;
 
-use super::{EXPECTED_OUTPUT_TOKENS, Exchange, Phase, TIMER_SLACK_MS, effective_max_tokens};
+use super::{EXPECTED_OUTPUT_TOKENS, Exchange, Payment, Phase, TIMER_SLACK_MS};
 use crate::config::Gateway;
+use crate::dialect::dialect;
 use crate::error::{ErrorCode, GatewayError};
 use crate::failure::{Failure, whole_secs};
 use crate::fleet::{Admission, Candidate, Ending, Fleet, Permit, Refusal};
@@ -34,6 +35,8 @@ pub(super) struct Obstacles {
     least_resting: Option<(u64, Choice)>,
     /// When the first limit lets something through again.
     limited_until_ms: Option<u64>,
+    /// What the first model said that does not offer what is asked for: of no interest where waiting would help.
+    not_offered: Option<GatewayError>,
 }
 
 impl Exchange {
@@ -52,13 +55,19 @@ impl Exchange {
                 return Step::Go;
             }
         }
-        if let Some(step) = self.admit_client(fleet, now_ms) {
+        if let Some(step) = self.admit_payers(fleet, now_ms) {
             return step;
         }
         let gateway = Rc::clone(&self.gateway);
         while let Some(choice) = self.plan.current() {
             if self.is_spent(now_ms) {
                 break;
+            }
+            if let Some(error) = self.not_offered(choice) {
+                self.end_retry(fleet);
+                self.obstacles.not_offered.get_or_insert(error);
+                self.plan.advance(true);
+                continue;
             }
             let admission = match candidate(&gateway, choice) {
                 Some(candidate) => fleet.admit(candidate, self.expected_tokens(choice), is_waiting, now_ms),
@@ -88,8 +97,17 @@ impl Exchange {
         self.retry_of.as_ref().is_some_and(|target| !fleet.is_ready(target))
     }
 
+    /// The error of a model that does not offer what the request asks for.
+    fn not_offered(&self, choice: Choice) -> Option<GatewayError> {
+        let model = self.gateway.models.get(choice.model)?;
+        let provider = self.gateway.provider(model)?;
+        let failure = self.prepare(model, dialect(provider.dialect)).err()?;
+        Some(failure.into_error(&model.id))
+    }
+
     fn is_spent(&self, now_ms: u64) -> bool {
-        self.attempts >= self.gateway.max_attempts || now_ms >= self.deadline_ms
+        let of_route = self.policy().and_then(|route| route.limits.max_attempts);
+        self.attempts >= of_route.unwrap_or(self.gateway.max_attempts) || now_ms >= self.deadline_ms
     }
 
     /// Takes an admission; `None` where `choice` is to be passed over.
@@ -127,41 +145,45 @@ impl Exchange {
 
     /// Where everything rests and the route says so, what would be ready first.
     fn least_bad(&mut self, now_ms: u64) -> Option<Choice> {
-        if !self.graceful_degradation || self.attempts > 0 || self.is_spent(now_ms) {
+        let degrades = self.policy().is_some_and(|route| route.graceful_degradation);
+        if !degrades || self.attempts > 0 || self.is_spent(now_ms) {
             return None;
         }
         self.obstacles.least_resting.take().map(|(_, choice)| choice)
     }
 
-    /// The limits of the consumer, once per exchange; `None` where it may go on.
-    fn admit_client(&mut self, fleet: &mut Fleet, now_ms: u64) -> Option<Step> {
-        let client = self.client?;
-        if self.client_reserved.is_some() {
-            return None;
-        }
+    /// The limits of consumer and route, once per exchange; `None` where it may go on.
+    fn admit_payers(&mut self, fleet: &mut Fleet, now_ms: u64) -> Option<Step> {
         let tokens = self.plan.current().map_or(0, |choice| self.expected_tokens(choice));
-        match fleet.admit_client(&self.gateway, client, tokens, now_ms) {
-            Ok(reserved) => {
-                self.client_reserved = Some(reserved);
-                None
+        let gateway = Rc::clone(&self.gateway);
+        for payment in self.payments.iter_mut().filter(|payment| payment.reserved.is_none()) {
+            match fleet.admit_payer(&gateway, &payment.payer, tokens, now_ms) {
+                Ok(reserved) => payment.reserved = Some(reserved),
+                Err(Refusal::Limited { until_ms }) => {
+                    let message = format!("the limit of this {} is reached", payment.payer.what());
+                    return Some(self.give_up(GatewayError {
+                        retry_after_secs: Some(whole_secs(until_ms.saturating_sub(now_ms))),
+                        ..GatewayError::new(ErrorCode::ProviderRateLimitError, message)
+                    }));
+                }
+                Err(_) => return Some(self.wait(None)),
             }
-            Err(Refusal::Limited { until_ms }) => Some(self.give_up(GatewayError {
-                retry_after_secs: Some(whole_secs(until_ms.saturating_sub(now_ms))),
-                ..GatewayError::new(ErrorCode::ProviderRateLimitError, "the limit of this client is reached")
-            })),
-            Err(_) => Some(self.wait(None)),
         }
+        None
     }
 
     /// About so many tokens will be used; 0 where nobody counts.
     fn expected_tokens(&self, choice: Choice) -> u64 {
         let gateway = &self.gateway;
         let Some(model) = gateway.models.get(choice.model) else { return 0 };
-        let of_client = gateway.client_limits.as_ref().and_then(|limits| limits.tokens);
-        if model.tokens.is_none() && of_client.is_none() {
+        let is_paid = self.payments.iter().any(|payment| payment.payer.tokens(gateway).is_some());
+        if model.tokens.is_none() && !is_paid {
             return 0;
         }
-        let most = effective_max_tokens(model.max_tokens, self.chat.max_tokens, gateway.default_max_tokens);
+        if self.task.conversation().is_none() {
+            return self.input_tokens();
+        }
+        let most = self.max_tokens(model);
         self.input_tokens().saturating_add(most.map_or(EXPECTED_OUTPUT_TOKENS, u64::from))
     }
 
@@ -173,8 +195,11 @@ impl Exchange {
         if now_ms >= self.deadline_ms {
             return self.timed_out();
         }
-        let Obstacles { least_resting, limited_until_ms } = self.obstacles;
+        let Obstacles { least_resting, limited_until_ms, ref not_offered } = self.obstacles;
         let resting_until_ms = least_resting.map(|(until_ms, _)| until_ms);
+        if let (None, None, Some(error)) = (limited_until_ms, resting_until_ms, not_offered) {
+            return error.clone();
+        }
         let (code, message) = match (limited_until_ms, resting_until_ms) {
             (Some(_), None) => (ErrorCode::ProviderRateLimitError, "every model has reached its limit"),
             (Some(_), Some(_)) => (
@@ -191,7 +216,7 @@ impl Exchange {
     }
 
     fn timed_out(&self) -> GatewayError {
-        let message = format!("there was no answer within {} ms", self.gateway.total_timeout_ms);
+        let message = format!("there was no answer within {} ms", self.total_timeout_ms);
         GatewayError::new(ErrorCode::ProviderRequestTimeoutError, message)
     }
 
@@ -296,7 +321,7 @@ impl Exchange {
         self.end_retry(fleet);
         let used = self.used_tokens();
         self.settle(ending, used, fleet, now_ms);
-        self.settle_client(used, fleet, now_ms);
+        self.settle_payers(used, fleet, now_ms);
     }
 
     fn settle(&mut self, ending: Ending, used: u64, fleet: &mut Fleet, now_ms: u64) {
@@ -307,9 +332,11 @@ impl Exchange {
         }
     }
 
-    fn settle_client(&mut self, used: u64, fleet: &mut Fleet, now_ms: u64) {
-        if let (Some(client), Some(reserved)) = (self.client, self.client_reserved.take()) {
-            fleet.settle_client(client, reserved, used, now_ms);
+    fn settle_payers(&mut self, used: u64, fleet: &mut Fleet, now_ms: u64) {
+        for Payment { payer, reserved } in &mut self.payments {
+            if let Some(reserved) = reserved.take() {
+                fleet.settle_payer(payer, reserved, used, now_ms);
+            }
         }
     }
 
@@ -355,7 +382,7 @@ impl Exchange {
     pub fn time_out(&mut self, fleet: &mut Fleet, now_ms: u64) -> Option<GatewayError> {
         self.deadline_ms()?;
         if let Phase::Trying { started_ms, .. } = self.phase
-            && now_ms.saturating_sub(started_ms) > self.gateway.total_timeout_ms / 2
+            && now_ms.saturating_sub(started_ms) > self.total_timeout_ms / 2
         {
             let fault = Fault { reason: Reason::Timeout, stated_rest_ms: None };
             self.settle(Ending::Badly(fault), 0, fleet, now_ms);
@@ -367,7 +394,9 @@ impl Exchange {
 
     /// Whether it holds something that its [end](Self::end) must give back.
     pub fn holds_anything(&self) -> bool {
-        self.permit.is_some() || self.client_reserved.is_some() || self.retry_of.is_some()
+        self.permit.is_some()
+            || self.payments.iter().any(|payment| payment.reserved.is_some())
+            || self.retry_of.is_some()
     }
 
     /// The request is over, however it ended: gives back what it holds.
@@ -377,7 +406,7 @@ impl Exchange {
             self.settle_well(fleet, now_ms);
         } else {
             self.settle(Ending::Unknown, 0, fleet, now_ms);
-            self.settle_client(0, fleet, now_ms);
+            self.settle_payers(0, fleet, now_ms);
         }
     }
 }

@@ -1,10 +1,15 @@
 //! The exchange against every way an attempt can end.
 
+mod completions;
 mod limits;
 
 use super::*;
+use crate::api::{self, Outcome};
+use crate::chat::{Delta, Finish, Part};
 use crate::config::{Config, compile};
+use crate::error::ErrorCode;
 use crate::failure::{Failure, FailureKind};
+use crate::sse::Event;
 
 const TIMEOUT_MS: u64 = 1_000;
 
@@ -29,6 +34,10 @@ fn gateway(more: serde_json::Value) -> Rc<Gateway> {
     Rc::new(compile(&config).unwrap())
 }
 
+fn read(body: &str) -> Request {
+    api::read(Format::Unified { stream: false }, body.into()).unwrap()
+}
+
 /// An exchange on a worker whose control plane is away, so that nothing need be asked.
 struct Test {
     exchange: Exchange,
@@ -36,8 +45,9 @@ struct Test {
 }
 
 fn circumstances(now_ms: u64) -> Circumstances {
-    let ids = TurnIds { session: Uuid::from_u128(1), turn: Uuid::from_u128(2) };
-    Circumstances { ids: Some(ids), client: Some(client_id(b"me")), seed: 7, now_ms }
+    let ids = TurnIds { session: Uuid::from_u128(1), turn: Uuid::from_u128(2), parent: None };
+    let id = Uuid::from_u64_pair(7, 0);
+    Circumstances { ids: Some(ids), client: Some(client_id(b"me")), id, now_ms, unix_ms: 0 }
 }
 
 fn lonely_fleet() -> Fleet {
@@ -60,8 +70,9 @@ fn test_with(body: &str, more: serde_json::Value) -> Test {
 
 impl Test {
     fn on(fleet: Fleet, gateway: Rc<Gateway>, body: &str, now_ms: u64) -> Self {
-        let request = PromptRequest::parse(body.as_bytes()).unwrap();
-        let exchange = Exchange::new(gateway, request, Vec::new(), circumstances(now_ms), &fleet).unwrap();
+        let request = read(body);
+        let selection = request.select(&gateway, |_| None).unwrap();
+        let exchange = Exchange::new(gateway, request, selection, Vec::new(), circumstances(now_ms), &fleet);
         Self { exchange, fleet }
     }
 
@@ -91,13 +102,20 @@ impl Test {
         self.exchange.arrive(&mut self.fleet, now_ms)
     }
 
+    /// A piece of a stream.
+    fn say(&mut self, text: &str) {
+        let event = Event { name: b"", data: b"" };
+        assert!(self.exchange.take_event(event, &[Delta::Text(text.into())], &mut Vec::new()));
+    }
+
     fn complete(&mut self, now_ms: u64) {
         self.exchange.complete(answer(), &mut self.fleet, now_ms);
     }
 }
 
 fn answer() -> Answer {
-    Answer { text: "hello".into(), finish: Finish::Stop, usage: None }
+    let parts = vec![Part::Text("hello".into())];
+    Answer { parts, finish: Finish::Stop, usage: None }
 }
 
 fn error_of(step: Step) -> GatewayError {
@@ -110,10 +128,8 @@ fn error_of(step: Step) -> GatewayError {
 #[test]
 fn an_unknown_model_or_route_is_refused() {
     for body in [r#"{"prompt":"p","models":["openai:zzz"]}"#, r#"{"prompt":"p","route":"zzz"}"#] {
-        let request = PromptRequest::parse(body.as_bytes()).unwrap();
         let gateway = gateway(serde_json::json!({}));
-        let error =
-            Exchange::new(gateway, request, Vec::new(), circumstances(0), &Fleet::new(0)).unwrap_err();
+        let error = read(body).select(&gateway, |_| None).unwrap_err();
         assert_eq!(error.code, ErrorCode::OptionError);
         assert!(error.message.contains("zzz"), "{error}");
     }
@@ -392,26 +408,12 @@ fn a_local_reply_of_envoy_becomes_a_typed_error() {
 }
 
 #[test]
-fn token_limits_take_the_smaller_of_model_and_request() {
-    for (model, request, default, expected) in [
-        (Some(5), Some(9), Some(50), Some(5)),
-        (Some(9), Some(5), None, Some(5)),
-        (Some(5), None, Some(50), Some(5)),
-        (None, Some(9), Some(5), Some(9)),
-        (None, None, Some(50), Some(50)),
-        (None, None, None, None),
-    ] {
-        assert_eq!(effective_max_tokens(model, request, default), expected);
-    }
-}
-
-#[test]
 fn the_end_of_a_stream_is_marked_when_its_turn_is_late() {
     let mut test = test(r#"{"prompt":"p","stream":true}"#);
     test.complete(0);
     let mut tail = b"data: before\n\n".to_vec();
-    test.exchange.write_end(&mut tail, Uuid::nil());
-    test.exchange.mark_end_not_stored(&mut tail, Uuid::nil());
+    test.exchange.write_end(&mut tail);
+    test.exchange.mark_end_not_stored(&mut tail);
     let tail = String::from_utf8(tail).unwrap();
     assert!(tail.starts_with("data: before\n\nid: "), "{tail}");
     assert_eq!(tail.matches("event: end").count(), 1, "{tail}");
@@ -434,8 +436,8 @@ fn a_stream_takes_the_hop_and_is_remembered_where_its_client_leaves() {
     assert_eq!(attempt.hop_cluster.as_deref(), Some("provider/openai/hop"));
     assert_eq!(test.exchange.turn(9), None);
     test.exchange.commit(&mut test.fleet, 1);
-    test.exchange.add_text("hel");
-    test.exchange.add_text("lo");
+    test.say("hel");
+    test.say("lo");
     let turn = test.exchange.turn(9).unwrap();
     assert_eq!((turn.response.as_str(), turn.result), ("hello", Outcome::IncompleteInterrupted));
     assert_eq!((test.fleet.busy("openai:a"), test.exchange.is_interrupted()), (1, true));

@@ -4,6 +4,7 @@ use super::*;
 use crate::config::{Config, Limit, compile};
 use crate::health::Reason;
 use crate::sync::{FleetNews, FleetReply, FleetSync, QuotaGrant, TargetError, TargetNews};
+use uuid::Uuid;
 
 const MODEL: &str = "openai:a";
 
@@ -297,7 +298,7 @@ fn consumers_take_no_model_s_place() {
     let (mut admitted, gateway) = (0, test.gateway.clone());
     for client in 0..60_000 {
         let client = Uuid::from_u128(client);
-        admitted += u32::from(test.fleet.admit_client(&gateway, client, 0, 0).is_ok());
+        admitted += u32::from(test.fleet.admit_payer(&gateway, &Payer::Client(client), 0, 0).is_ok());
     }
     assert_eq!(admitted, 50_000);
     assert!(!test.go(0).is_probe());

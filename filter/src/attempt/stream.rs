@@ -1,22 +1,23 @@
 //! A streamed answer on its way through: held until its first content, then piece by piece.
 
-use ai_warp_core::answer::StreamReader;
-use ai_warp_core::api::unified;
-use ai_warp_core::chat::Finish;
-use ai_warp_core::dialect::Dialect;
-use ai_warp_core::failure::{Failure, FailureKind};
-use uuid::Uuid;
-
 use super::write_head;
 use crate::exchanges::SharedExchange;
 use crate::fleet;
 use crate::host::{self, Body};
+use ai_warp_core::answer::StreamReader;
+use ai_warp_core::chat::{Delta, Finish};
+use ai_warp_core::dialect::Dialect;
+use ai_warp_core::failure::{Failure, FailureKind};
+use ai_warp_core::sse::Event;
 
 /// A stream of status 200.
 pub(super) struct Stream {
     exchange: SharedExchange,
     reader: StreamReader,
     phase: Phase,
+    /// What the client gets once the first content is there.
+    held: Vec<u8>,
+    limit: usize,
     /// When the last piece came.
     last_piece_ms: u64,
 }
@@ -44,7 +45,7 @@ impl Stream {
     pub(super) fn new(exchange: SharedExchange, dialect: &'static dyn Dialect) -> Self {
         let limit = exchange.borrow().gateway().max_response_bytes;
         let reader = StreamReader::new(dialect, limit);
-        Self { exchange, reader, phase: Phase::Held, last_piece_ms: host::now_ms() }
+        Self { exchange, reader, phase: Phase::Held, held: Vec::new(), limit, last_piece_ms: host::now_ms() }
     }
 
     pub(super) fn exchange(&self) -> &SharedExchange {
@@ -60,20 +61,27 @@ impl Stream {
         let piece = Body::Response.read(size);
         let now_ms = host::now_ms();
         let idle_ms = now_ms.saturating_sub(std::mem::replace(&mut self.last_piece_ms, now_ms));
-        let mut out = Vec::with_capacity(piece.len());
+        let mut out = std::mem::take(&mut self.held);
+        out.reserve(piece.len());
         let mut exchange = self.exchange.borrow_mut();
-        let mut on_text = |text: &str| {
-            exchange.add_text(text);
-            unified::write_content(&mut out, Uuid::new_v4(), text);
+        let mut has_content = false;
+        let mut on_event = |event: Event<'_>, deltas: &[Delta<'_>]| {
+            has_content |= exchange.take_event(event, deltas, &mut out);
         };
-        let mut result = self.reader.read(&piece, &mut on_text).map(|()| None);
+        let mut result = self.reader.read(&piece, &mut on_event).map(|()| None);
         if result.is_ok() && end_of_stream {
-            result = self.reader.finish(&mut on_text).map(Some);
+            result = self.reader.finish(&mut on_event).map(Some);
         }
         exchange.note_usage(self.reader.usage());
         drop(exchange);
+        let is_held = matches!(self.phase, Phase::Held);
         match result {
-            Ok(None) if out.is_empty() && matches!(self.phase, Phase::Held) => {
+            Ok(None) if is_held && !has_content => {
+                if out.len() > self.limit {
+                    let message = format!("sent more than {} bytes without content", self.limit);
+                    return Progress::Failed(Failure::new(FailureKind::TooLarge, message));
+                }
+                self.held = out;
                 Body::Response.replace(size, b"");
                 return Progress::Held;
             }
@@ -83,13 +91,13 @@ impl Stream {
                     FailureKind::Cut => self.exchange.borrow().why_cut(idle_ms),
                     _ => failure,
                 };
-                if matches!(self.phase, Phase::Held) {
+                if is_held {
                     return Progress::Failed(failure);
                 }
                 self.phase = Phase::Over;
-                let error =
-                    fleet::with(|fleet| self.exchange.borrow_mut().fail_committed(failure, fleet, now_ms));
-                unified::write_error(&mut out, Uuid::new_v4(), &error);
+                let mut exchange = self.exchange.borrow_mut();
+                let error = fleet::with(|fleet| exchange.fail_committed(failure, fleet, now_ms));
+                exchange.write_error(&error, &mut out);
             }
         }
         Body::Response.replace(size, &out);
@@ -107,7 +115,7 @@ impl Stream {
         if let Some(finish) = finish {
             self.phase = Phase::Over;
             fleet::with(|fleet| exchange.complete_stream(finish, fleet, now_ms));
-            exchange.write_end(out, Uuid::new_v4());
+            exchange.write_end(out);
         }
     }
 }

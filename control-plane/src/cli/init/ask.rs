@@ -80,12 +80,13 @@ pub(super) fn complete(given: Given, person: &mut impl Person) -> io::Result<Ans
 }
 
 fn ask_providers(person: &mut impl Person) -> io::Result<Vec<ProviderName>> {
-    ask(person, "Which providers, first choice first (openai, deepseek, gemini)?", "openai", |text| {
+    let known = ProviderName::value_variants().iter().map(|provider| provider.key());
+    let known = known.collect::<Vec<_>>().join(", ");
+    ask(person, &format!("Which providers, first choice first ({known})?"), "openai", |text| {
         let mut providers = Vec::new();
         for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
-            let provider = ProviderName::from_str(word, true).map_err(|_| {
-                format!("there is no {word}; write openai, deepseek, gemini or several of them")
-            })?;
+            let provider = ProviderName::from_str(word, true)
+                .map_err(|_| format!("{word} is not among them: {known}; write one or several"))?;
             if !providers.contains(&provider) {
                 providers.push(provider);
             }

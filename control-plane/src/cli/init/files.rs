@@ -39,6 +39,10 @@ impl ProviderName {
             Self::Openai => "OpenAI",
             Self::Deepseek => "DeepSeek",
             Self::Gemini => "Gemini",
+            Self::Anthropic => "Anthropic",
+            Self::Mistral => "Mistral",
+            Self::Groq => "Groq",
+            Self::Openrouter => "OpenRouter",
         }
     }
 
@@ -48,15 +52,23 @@ impl ProviderName {
             Self::Openai => "OPENAI_API_KEY",
             Self::Deepseek => "DEEPSEEK_API_KEY",
             Self::Gemini => "GEMINI_API_KEY",
+            Self::Anthropic => "ANTHROPIC_API_KEY",
+            Self::Mistral => "MISTRAL_API_KEY",
+            Self::Groq => "GROQ_API_KEY",
+            Self::Openrouter => "OPENROUTER_API_KEY",
         }
     }
 
     /// Its key in `providers`.
-    fn key(self) -> &'static str {
+    pub(super) fn key(self) -> &'static str {
         match self {
             Self::Openai => "openai",
             Self::Deepseek => "deepseek",
             Self::Gemini => "gemini",
+            Self::Anthropic => "anthropic",
+            Self::Mistral => "mistral",
+            Self::Groq => "groq",
+            Self::Openrouter => "openrouter",
         }
     }
 
@@ -66,6 +78,10 @@ impl ProviderName {
             Self::Openai => "gpt-5-mini",
             Self::Deepseek => "deepseek-chat",
             Self::Gemini => "gemini-2.5-flash",
+            Self::Anthropic => "claude-haiku-4-5",
+            Self::Mistral => "mistral-small-latest",
+            Self::Groq => "llama-3.3-70b-versatile",
+            Self::Openrouter => "openai/gpt-5-mini",
         }
     }
 }

@@ -77,10 +77,11 @@ fn nothing_follows_clusters_before_their_secrets_are_there() {
 }
 
 #[test]
-fn a_new_order_of_models_is_pushed_to_the_filter_alone() {
+fn a_new_order_of_models_changes_their_list_and_the_filter_alone() {
     let mut envoy = Envoy::connect(with_keys(&["openai:a", "openai:b"]), false);
     envoy.starts();
     envoy.push.update(with_keys(&["openai:b", "openai:a"]));
+    envoy.accepts(Kind::Route, &["gateway"]);
     envoy.accepts(Kind::Extension, &["ai-warp.gateway"]);
     assert!(envoy.gets().is_none());
 }
@@ -102,6 +103,7 @@ fn a_refused_kind_stops_what_builds_on_it_until_it_changes() {
     envoy.push.update(with_keys(&["openai:b"]));
     // Clusters are as they were accepted before, but Envoy was last told otherwise.
     envoy.accepts(Kind::Cluster, &[]);
+    envoy.accepts(Kind::Route, &["gateway"]);
     envoy.accepts(Kind::Extension, &["ai-warp.gateway"]);
 }
 
@@ -175,4 +177,54 @@ fn secrets_do_not_wait_for_the_clusters_that_need_them() {
     assert!(envoy.gets().is_none(), "the clusters are not accepted yet");
     envoy.says(Kind::Cluster, &[], &clusters.nonce, None);
     envoy.accepts(Kind::Listener, &[]);
+}
+
+/// The resources with Bedrock, signed for with this key.
+fn signed(key: &str) -> Resources {
+    let aws = format!(r#"{{"region": "r", "accessKeyId": "AKID", "secretAccessKey": "{key}"}}"#);
+    let openai = r#""openai": {"baseUrl": "http://127.0.0.1:1", "apiKey": "very-secret"}"#;
+    let bedrock = format!(r#""bedrock": {{"baseUrl": "http://127.0.0.1:2", "aws": {aws}}}"#);
+    resources(&format!("{{{openai}, {bedrock}}}"), &["openai:a", "bedrock:b"])
+}
+
+const SIGNING: &str = "provider/bedrock/signing";
+
+#[test]
+fn what_signs_comes_with_the_clusters_that_wait_for_it_and_the_gateway_last() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.starts();
+    envoy.push.update(signed("one"));
+    let (_, clusters) = envoy.gets().unwrap();
+    assert!(envoy.gets().is_none(), "Envoy has not asked for it yet");
+    let both = ["ai-warp.gateway", SIGNING];
+    envoy.subscribes(Kind::Extension, &both);
+    envoy.accepts(Kind::Signer, &both);
+    assert!(envoy.gets().is_none(), "the clusters are not accepted yet");
+    envoy.says(Kind::Cluster, &[], &clusters.nonce, None);
+    envoy.accepts(Kind::Route, &["gateway"]);
+    envoy.accepts(Kind::Extension, &both);
+    assert!(envoy.gets().is_none(), "there is no more to say");
+
+    envoy.push.update(signed("two"));
+    envoy.accepts(Kind::Signer, &both);
+    assert!(envoy.gets().is_none(), "a new key is pushed alone");
+}
+
+#[test]
+fn what_signs_and_the_gateway_are_refused_apart() {
+    let mut envoy = Envoy::connect(signed("one"), false);
+    let both = ["ai-warp.gateway", SIGNING];
+    envoy.subscribes(Kind::Cluster, &[]);
+    envoy.accepts(Kind::Cluster, &[]);
+    envoy.subscribes(Kind::Secret, &["provider/openai/key"]);
+    envoy.accepts(Kind::Secret, &["provider/openai/key"]);
+    envoy.subscribes(Kind::Extension, &both);
+    envoy.accepts(Kind::Signer, &both);
+    let (_, gateway) = envoy.gets().unwrap();
+    let heard = envoy.says(Kind::Extension, &both, &gateway.nonce, Some("no such thing"));
+    assert!(matches!(heard, Heard::Refused { kind: Kind::Extension, .. }));
+    assert!(envoy.gets().is_none() && envoy.push.wake_at().is_none());
+    envoy.push.update(signed("two"));
+    envoy.accepts(Kind::Signer, &both);
+    assert!(envoy.gets().is_none(), "it was refused and has not changed");
 }

@@ -43,7 +43,7 @@ use super::proto::{
     any, duration, extension, from_ads, http_filter, matches, number, resource, set_header, socket,
 };
 use super::secret::secret_name;
-use super::{Resource, hop, wasm};
+use super::{Credential, Kind, Resource, hop, signing, wasm};
 
 /// Where the router goes when no plan names a cluster: no endpoint, so it answers 503 at once.
 pub(super) const SINK: &str = "ai-warp/none";
@@ -83,18 +83,22 @@ const OVERPROVISIONING: u32 = 1_000;
 pub(super) fn endpoint(
     dialect: DialectName,
     endpoint: &Endpoint,
-    has_key: bool,
+    credential: &Credential,
     vm: &VmConfig,
     buffer: u32,
 ) -> [Resource; 3] {
-    let onward = onward_filters(dialect, endpoint, has_key);
+    let onward = onward_filters(dialect, endpoint, credential);
     let straight = to_provider(endpoint, &endpoint.cluster, [vec![attempt(vm)], onward.clone()].concat());
     let from_hop = to_provider(endpoint, &endpoint.hop_cluster, onward);
-    let secrets: Vec<String> = has_key.then(|| secret_name(endpoint)).into_iter().collect();
+    let needs: Vec<(Kind, String)> = match credential {
+        Credential::Signature { keys: Some(_), .. } => vec![(Kind::Signer, signing::resource_name(endpoint))],
+        _ if credential.is_header() => vec![(Kind::Secret, secret_name(endpoint))],
+        _ => Vec::new(),
+    };
     let needs_dns = endpoint.base_url.ip().is_none();
     [
-        Resource { secrets: secrets.clone(), needs_dns, ..finish(straight, buffer) },
-        Resource { secrets, needs_dns, ..finish(from_hop, buffer) },
+        Resource { needs: needs.clone(), needs_dns, ..finish(straight, buffer) },
+        Resource { needs, needs_dns, ..finish(from_hop, buffer) },
         finish(to_hop(&endpoint.stream_cluster, vm), buffer),
     ]
 }
@@ -259,15 +263,18 @@ fn protocol_options(protocol: UpstreamProtocolOptions, filters: Vec<HttpFilter>)
     HashMap::from([("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), any(&options))])
 }
 
-/// What every request to the provider passes, after the attempt: its extra headers, its key, the codec.
-fn onward_filters(dialect: DialectName, endpoint: &Endpoint, has_key: bool) -> Vec<HttpFilter> {
+/// What every request to the provider passes, after the attempt: its extra headers, its key or signature, the codec.
+fn onward_filters(dialect: DialectName, endpoint: &Endpoint, credential: &Credential) -> Vec<HttpFilter> {
     let mut filters = Vec::new();
     if !endpoint.headers.is_empty() {
         filters.push(http_filter(extension("envoy.filters.http.header_mutation", &extra_headers(endpoint))));
     }
-    if has_key {
+    if credential.is_header() {
         let injector = injector(dialect, endpoint);
         filters.push(http_filter(extension("envoy.filters.http.credential_injector", &injector)));
+    }
+    if let Credential::Signature { region, keys } = credential {
+        filters.push(signing::filter(endpoint, region, keys.as_ref()));
     }
     filters.push(codec());
     filters

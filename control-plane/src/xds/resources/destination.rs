@@ -1,10 +1,10 @@
 //! Where an exchange can be sent: the unit that is named for its content, built, and kept for a while when it is gone.
 
-use std::collections::BTreeMap;
-
 use ai_warp_core::config::{DialectName, Endpoint, Gateway};
 
-use crate::config::SecretString;
+use super::Credential;
+use crate::config::Secrets;
+use crate::tokens::Tokens;
 
 /// A place that plans name by its cluster, with all that makes its clusters but the filter's code, which is the same for as
 /// long as an Envoy is connected.
@@ -25,22 +25,22 @@ pub enum Place {
         dialect: DialectName,
         /// The endpoint.
         endpoint: Box<Endpoint>,
-        /// Its key, where it has one.
-        key: Option<SecretString>,
+        /// What Envoy adds to the requests to it.
+        credential: Credential,
     },
     /// The place to wait between two attempts: the name of its cluster.
     Waiting(String),
 }
 
 impl Destination {
-    /// All destinations of a configuration. `keys` go by the name of their endpoint.
-    pub fn all(gateway: &Gateway, keys: &BTreeMap<String, SecretString>) -> Vec<Self> {
+    /// All destinations of a configuration, with its secrets.
+    pub fn all(gateway: &Gateway, secrets: &Secrets, tokens: &Tokens) -> Vec<Self> {
         let buffer = super::buffer_limit(gateway);
         let endpoints = gateway.providers.iter().flat_map(|provider| {
             provider.endpoints.iter().map(|endpoint| Place::Endpoint {
                 dialect: provider.dialect,
                 endpoint: Box::new(endpoint.clone()),
-                key: keys.get(&endpoint.name).cloned(),
+                credential: Credential::of(endpoint, secrets, tokens),
             })
         });
         let places = endpoints.chain([Place::Waiting(gateway.waiting_cluster.clone())]);

@@ -11,8 +11,8 @@ use envoy_types::pb::envoy::config::accesslog::v3::{
 };
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::{
-    DataSource, ExtensionConfigSource, RuntimeUInt32, SubstitutionFormatString, data_source,
-    substitution_format_string,
+    DataSource, ExtensionConfigSource, Http1ProtocolOptions, RuntimeUInt32, SubstitutionFormatString,
+    data_source, substitution_format_string,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
@@ -80,6 +80,8 @@ fn connection_manager() -> HttpConnectionManager {
             route_config_name: ROUTES.to_owned(),
         })),
         http_filters: vec![gateway_filter, router()],
+        // Some proxies speak nothing newer to what is behind them.
+        http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
         request_timeout: Some(duration(REQUEST_TIMEOUT)),
         request_headers_timeout: Some(duration(HEADERS_TIMEOUT)),
         stream_idle_timeout: Some(duration(LONGEST_SILENCE)),

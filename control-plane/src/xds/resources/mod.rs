@@ -4,6 +4,7 @@
 //! traits of one Envoy to everything that Envoy is told.
 
 mod cluster;
+mod credential;
 mod destination;
 mod hop;
 mod listener;
@@ -11,6 +12,7 @@ pub(super) mod naming;
 mod proto;
 mod route;
 mod secret;
+mod signing;
 mod wasm;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use envoy_types::pb::google::protobuf::Any;
 
 use crate::filter_code::FilterCode;
 
+pub use credential::Credential;
 pub use destination::{Destination, Place};
 pub use listener::LISTENER;
 pub(super) use proto::short_hash;
@@ -32,8 +35,10 @@ pub(super) use wasm::code_path;
 pub enum Kind {
     /// Clusters (CDS).
     Cluster,
-    /// API keys (SDS).
+    /// API keys and access tokens (SDS).
     Secret,
+    /// Filters that sign for AWS (ECDS), which clusters wait for as for secrets.
+    Signer,
     /// The listener (LDS).
     Listener,
     /// Routes (RDS).
@@ -44,7 +49,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in push order.
-    pub const ALL: [Self; 5] = [Self::Cluster, Self::Secret, Self::Listener, Self::Route, Self::Extension];
+    pub const ALL: [Self; 6] =
+        [Self::Cluster, Self::Secret, Self::Signer, Self::Listener, Self::Route, Self::Extension];
 
     /// The type URL on the wire.
     pub const fn type_url(self) -> &'static str {
@@ -53,7 +59,7 @@ impl Kind {
             Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-            Self::Extension => "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            Self::Signer | Self::Extension => "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         }
     }
 
@@ -62,15 +68,16 @@ impl Kind {
         match self {
             Self::Cluster => "clusters",
             Self::Secret => "secrets",
+            Self::Signer => "signers",
             Self::Listener => "listeners",
             Self::Route => "routes",
             Self::Extension => "filter",
         }
     }
 
-    /// The kind of a type URL.
-    pub fn of(type_url: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.type_url() == type_url)
+    /// The kinds of a type URL.
+    pub fn of(type_url: &str) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |kind| kind.type_url() == type_url)
     }
 
     /// Whether Envoy asks for all resources of the kind rather than by name.
@@ -116,8 +123,8 @@ pub struct Resource {
     pub version: String,
     /// The message.
     pub body: Any,
-    /// Names of the secrets it refers to.
-    pub secrets: Vec<String>,
+    /// What it refers to and waits for.
+    pub needs: Vec<(Kind, String)>,
     /// Whether Envoy must look up a name before it can use it.
     pub needs_dns: bool,
 }
@@ -151,12 +158,15 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     let buffer = buffer_limit(gateway);
     for Destination { place, buffer } in destinations {
         match place {
-            Place::Endpoint { dialect, endpoint, key } => {
-                for cluster in cluster::endpoint(*dialect, endpoint, key.is_some(), &code, *buffer) {
+            Place::Endpoint { dialect, endpoint, credential } => {
+                for cluster in cluster::endpoint(*dialect, endpoint, credential, &code, *buffer) {
                     resources.add(Kind::Cluster, cluster);
                 }
-                if let Some(key) = key {
-                    resources.add(Kind::Secret, secret::endpoint_key(*dialect, endpoint, key));
+                if let Some(secret) = secret::endpoint(*dialect, endpoint, credential) {
+                    resources.add(Kind::Secret, secret);
+                }
+                if let Some(filter) = signing::filter_with_keys(endpoint, credential) {
+                    resources.add(Kind::Signer, filter);
                 }
             }
             Place::Waiting(name) => resources.add(Kind::Cluster, cluster::waiting(name, &code, *buffer)),

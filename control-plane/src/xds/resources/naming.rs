@@ -31,7 +31,7 @@ pub(in crate::xds) fn by_content(gateway: &Gateway, filter: &FilterCode) -> Gate
     gateway
 }
 
-/// Hashes all that makes the clusters of one endpoint alone, except its key: a key changes by SDS.
+/// Hashes all that makes the clusters of one endpoint alone, except its keys: these travel by themselves.
 fn hash(endpoint: &Endpoint, dialect: DialectName, hasher: &mut DefaultHasher) {
     // The name as well: the endpoint `stream` of a provider has a cluster where the provider by itself had another.
     let Endpoint {
@@ -39,6 +39,8 @@ fn hash(endpoint: &Endpoint, dialect: DialectName, hasher: &mut DefaultHasher) {
         base_url,
         headers,
         ca_file,
+        access,
+        api_version: _,
         weight: _,
         cluster: _,
         stream_cluster: _,
@@ -49,6 +51,7 @@ fn hash(endpoint: &Endpoint, dialect: DialectName, hasher: &mut DefaultHasher) {
     base_url.to_string().hash(hasher);
     headers.hash(hasher);
     ca_file.hash(hasher);
+    access.hash(hasher);
 }
 
 fn mark(hasher: &DefaultHasher) -> String {

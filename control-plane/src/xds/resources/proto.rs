@@ -30,7 +30,7 @@ pub(super) fn resource<M: Message + Name>(name: impl Into<String>, message: &M) 
         name: name.into(),
         version: short_hash(&body.value),
         body,
-        secrets: Vec::new(),
+        needs: Vec::new(),
         needs_dns: false,
     }
 }

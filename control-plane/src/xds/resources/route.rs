@@ -1,8 +1,12 @@
-//! The routes: the unified API to the plan, sessions to the control plane, everything else a typed error.
+//! The routes: what asks models to the plan, sessions to the control plane, the list of models and everything else answered
+//! by Envoy itself.
+
+mod models;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use ai_warp_core::api::{Format, errors};
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, RETRY_HEADER, SYNC_CLUSTER};
@@ -30,6 +34,9 @@ use super::wasm::GATEWAY_FILTER;
 
 /// Name of the route configuration.
 pub(super) const ROUTES: &str = "gateway";
+
+/// The format of errors at paths that belong to no other.
+const UNIFIED: Format = Format::Unified { stream: false };
 
 /// Where sessions are read and deleted.
 pub(super) const SESSIONS_PREFIX: &str = "/api/v1/sessions";
@@ -59,23 +66,28 @@ pub(super) fn gateway(gateway: &Gateway, clusters: &[&str]) -> Resource {
 }
 
 fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
-    let Gateway { paths, .. } = gateway;
     let mut routes = Vec::new();
-    for path in [&paths.prompt, &paths.stream] {
-        let exact = route_match::PathSpecifier::Path(path.clone());
+    for (path, format) in Format::paths(gateway) {
+        let exact = route_match::PathSpecifier::Path(path.to_owned());
         routes.push(prompt_route(exact.clone(), gateway, clusters));
-        routes.push(refusal(exact, &method_not_allowed("POST"), Some("POST")));
+        routes.push(refusal(exact, format, &method_not_allowed("POST"), Some("POST")));
     }
+    routes.extend(models::routes(gateway));
     for method in ["GET", "DELETE"] {
         routes.push(sessions_route(method));
     }
     let sessions = route_match::PathSpecifier::PathSeparatedPrefix(SESSIONS_PREFIX.to_owned());
-    routes.push(refusal(sessions, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
+    routes.push(refusal(sessions, UNIFIED, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
     let nothing = GatewayError::new(ErrorCode::NotFound, "there is nothing at this path");
-    routes.push(refusal(route_match::PathSpecifier::Prefix("/".to_owned()), &nothing, None));
+    for (prefix, format) in [("/v1/messages", Format::Messages), ("/v1", Format::ChatCompletions)] {
+        let below = route_match::PathSpecifier::PathSeparatedPrefix(prefix.to_owned());
+        routes.push(refusal(below, format, &nothing, None));
+    }
+    routes.push(refusal(route_match::PathSpecifier::Prefix("/".to_owned()), UNIFIED, &nothing, None));
     let largest_body = u64::from(super::buffer_limit(gateway));
     RouteConfiguration {
         name: ROUTES.to_owned(),
+        max_direct_response_body_size_bytes: Some(number(models::LARGEST_LIST)),
         virtual_hosts: vec![VirtualHost {
             name: ROUTES.to_owned(),
             domains: vec!["*".to_owned()],
@@ -135,9 +147,9 @@ fn retry_policy(gateway: &Gateway) -> RetryPolicy {
 
 /// How often the router may come back to choose a cluster for one request.
 fn most_returns(gateway: &Gateway) -> u32 {
-    let of_attempts = gateway.max_attempts.saturating_mul(RETURNS_PER_ATTEMPT);
+    let of_attempts = gateway.most_attempts().saturating_mul(RETURNS_PER_ATTEMPT);
     // The timeout of a try holds for waits as well: a longer one is continued by the next try.
-    let of_waits = gateway.total_timeout_ms.div_ceil(gateway.request_timeout_ms.max(1));
+    let of_waits = gateway.longest_timeout_ms().div_ceil(gateway.request_timeout_ms.max(1));
     of_attempts.saturating_add(RETURNS_BESIDE).saturating_add(u32::try_from(of_waits).unwrap_or(u32::MAX))
 }
 
@@ -186,20 +198,30 @@ fn method_not_allowed(allowed: &str) -> GatewayError {
     GatewayError::new(ErrorCode::MethodNotAllowed, format!("this path takes {allowed} only"))
 }
 
-fn refusal(path: route_match::PathSpecifier, error: &GatewayError, allow: Option<&str>) -> Route {
-    let mut headers = vec![set_header("content-type", "application/json")];
-    headers.extend(allow.map(|methods| set_header("allow", methods)));
+fn refusal(
+    path: route_match::PathSpecifier,
+    format: Format,
+    error: &GatewayError,
+    allow: Option<&str>,
+) -> Route {
+    let mut route = direct(matching(path, None), error.code.status(), errors::body(format, error));
+    route.response_headers_to_add.extend(allow.map(|methods| set_header("allow", methods)));
+    route
+}
+
+/// A route that Envoy answers by itself, with JSON.
+fn direct(r#match: RouteMatch, status: u16, body: Vec<u8>) -> Route {
     Route {
-        r#match: Some(matching(path, None)),
+        r#match: Some(r#match),
         action: Some(route::Action::DirectResponse(DirectResponseAction {
-            status: error.code.status().into(),
+            status: status.into(),
             body: Some(DataSource {
-                specifier: Some(data_source::Specifier::InlineBytes(error.body())),
+                specifier: Some(data_source::Specifier::InlineBytes(body)),
                 ..Default::default()
             }),
             ..Default::default()
         })),
-        response_headers_to_add: headers,
+        response_headers_to_add: vec![set_header("content-type", "application/json")],
         typed_per_filter_config: without_filter(),
         ..Default::default()
     }

@@ -1,26 +1,27 @@
-//! API keys, by SDS. They go into Envoy's credential injector and nowhere else.
+//! API keys and access tokens, by SDS. They go into Envoy's credential injector and nowhere else.
 
 use ai_warp_core::config::{DialectName, Endpoint};
 use ai_warp_core::dialect::dialect;
 use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source::Specifier};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{GenericSecret, Secret, secret};
 
-use super::Resource;
 use super::proto::resource;
-use crate::config::SecretString;
+use super::{Credential, Resource};
 
 /// Name of the secret that holds the key of an endpoint.
 pub fn secret_name(endpoint: &Endpoint) -> String {
     format!("{}/key", endpoint.cluster)
 }
 
-/// The value of the endpoint's credential header, prefix included.
-pub(super) fn endpoint_key(name: DialectName, endpoint: &Endpoint, key: &SecretString) -> Resource {
-    let prefix = dialect(name).credential().prefix;
-    let value = DataSource {
-        specifier: Some(Specifier::InlineString(format!("{prefix}{}", key.expose()))),
-        ..Default::default()
+/// The value of the endpoint's credential header, prefix included, where that is known. Without a token it is empty, which
+/// makes Envoy go on without the header.
+pub(super) fn endpoint(name: DialectName, endpoint: &Endpoint, credential: &Credential) -> Option<Resource> {
+    let value = match credential {
+        Credential::Key(key) => format!("{}{}", dialect(name).credential().prefix, key.expose()),
+        Credential::NoToken => String::new(),
+        Credential::None | Credential::AwaitedToken | Credential::Signature { .. } => return None,
     };
+    let value = DataSource { specifier: Some(Specifier::InlineString(value)), ..Default::default() };
     let name = secret_name(endpoint);
     let secret = Secret {
         name: name.clone(),
@@ -29,5 +30,5 @@ pub(super) fn endpoint_key(name: DialectName, endpoint: &Endpoint, key: &SecretS
             ..Default::default()
         })),
     };
-    resource(name, &secret)
+    Some(resource(name, &secret))
 }

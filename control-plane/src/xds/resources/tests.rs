@@ -1,15 +1,14 @@
 //! What Envoy is told. That Envoy takes it is for the end-to-end tests.
 
-use std::collections::BTreeMap;
-
-use ai_warp_core::config::{Config, Secret, compile};
+use ai_warp_core::config::{Config, EndpointSecret, Secret, SecretRole, compile};
 use ai_warp_core::plugin::{RETRY_HEADER, WAITING_PATH};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, route};
 use prost::Message as _;
 
 use super::*;
-use crate::config::SecretString;
+use crate::config::{AwsKeys, SecretString, Secrets};
+use crate::tokens::{TokenSource, TokenState, Tokens};
 
 /// The resources for `providers` (JSON) and `models`.
 pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
@@ -17,11 +16,7 @@ pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
         format!(r#"{{"providers": {providers}, "models": {}}}"#, serde_json::to_string(models).unwrap());
     let config: Config = serde_json::from_str(&json).unwrap();
     let gateway = compile(&config).unwrap();
-    let keys = config.api_keys().filter_map(|key| match key.secret {
-        Secret::Literal(value) => Some((key.endpoint, SecretString::new(value))),
-        _ => None,
-    });
-    let destinations = Destination::all(&gateway, &keys.collect());
+    let destinations = Destination::all(&gateway, &literal_secrets(&config), &Tokens::default());
     let filter = filter();
     let inputs = Inputs {
         gateway: &gateway,
@@ -31,6 +26,29 @@ pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
         filter: &filter,
     };
     build(inputs, &NodeTraits { port: None, filter_path: Some("/filter.wasm".into()) })
+}
+
+/// The keys that stand in `config` as they are.
+fn literal_secrets(config: &Config) -> Secrets {
+    let mut secrets = Secrets::default();
+    for EndpointSecret { endpoint, role, secret, .. } in config.endpoint_secrets() {
+        let Secret::Literal(value) = secret else { continue };
+        match role {
+            SecretRole::ApiKey => _ = secrets.endpoint_keys.insert(endpoint, SecretString::new(value)),
+            SecretRole::AwsSecretAccessKey => secrets.aws_keys.extend(aws_keys(&endpoint, &value).aws_keys),
+            _ => {}
+        }
+    }
+    secrets
+}
+
+fn aws_keys(endpoint: &str, secret: &str) -> Secrets {
+    let keys = AwsKeys {
+        access_key_id: SecretString::new("AKID"),
+        secret_access_key: SecretString::new(secret),
+        session_token: None,
+    };
+    Secrets { aws_keys: [(endpoint.to_owned(), keys)].into(), ..Secrets::default() }
 }
 
 fn filter() -> FilterCode {
@@ -136,6 +154,79 @@ fn endpoints_have_clusters_and_keys_of_their_own() {
     }
 }
 
+/// The resources for one provider of this name (JSON), with these secrets and tokens.
+fn provided(name: &str, provider: &str, secrets: &Secrets, tokens: &Tokens) -> Resources {
+    let json = format!(r#"{{"providers": {{"{name}": {provider}}}, "models": ["{name}:m"]}}"#);
+    let gateway = compile(&serde_json::from_str::<Config>(&json).unwrap()).unwrap();
+    let filter = filter();
+    let gateway = naming::by_content(&gateway, &filter);
+    let destinations = Destination::all(&gateway, secrets, tokens);
+    let inputs =
+        Inputs { gateway: &gateway, hostname: "::", port: 1, destinations: &destinations, filter: &filter };
+    build(inputs, &NodeTraits::default())
+}
+
+/// The cluster straight to the provider.
+fn straight(resources: &Resources) -> &Resource {
+    let mut clusters = resources.of(Kind::Cluster).iter();
+    clusters
+        .find(|cluster| cluster.name.starts_with("provider/") && cluster.name.matches('/').count() == 1)
+        .unwrap()
+}
+
+const SIGNING: &str = "envoy.filters.http.aws_request_signing";
+
+#[test]
+fn bedrock_is_signed_for_behind_the_attempt_with_keys_that_are_no_part_of_the_cluster() {
+    let keyed = r#"{"aws": {"region": "eu-west-3", "accessKeyId": "${ID}", "secretAccessKey": "${KEY}"}}"#;
+    let none = Tokens::default();
+    let first = provided("bedrock", keyed, &aws_keys("bedrock", "first-secret"), &none);
+    let cluster = straight(&first);
+    let name = format!("{}/signing", cluster.name);
+    let place =
+        |text: &str| cluster.body.value.windows(text.len()).position(|window| window == text.as_bytes());
+    assert!(
+        place("ai-warp.attempt") < place(&name) && place(&name) < place("envoy.filters.http.upstream_codec")
+    );
+    assert!(!holds(cluster, "credential_injector") && first.of(Kind::Secret).is_empty());
+    for kind in Kind::ALL {
+        for resource in first.of(kind) {
+            assert_eq!(holds(resource, "first-secret"), kind == Kind::Signer, "{}", resource.name);
+        }
+    }
+    assert_eq!(first.of(Kind::Signer)[0].name, name);
+
+    let second = provided("bedrock", keyed, &aws_keys("bedrock", "second-secret"), &none);
+    assert_eq!(straight(&second).version, cluster.version);
+    assert_ne!(second.of(Kind::Signer)[0].version, first.of(Kind::Signer)[0].version);
+
+    // Keys that are not there are not replaced by others.
+    let without = provided("bedrock", keyed, &Secrets::default(), &none);
+    assert!(!holds(straight(&without), "signing"));
+    let ambient = provided("bedrock", r#"{"aws": {"region": "eu-west-3"}}"#, &Secrets::default(), &none);
+    assert!(holds(straight(&ambient), SIGNING) && holds(straight(&ambient), "eu-west-3"));
+}
+
+#[test]
+fn a_token_is_a_key_that_is_waited_for_only_until_its_source_has_answered() {
+    let vertex = r#"{"gcp": {"project": "p"}}"#;
+    let with = |tokens: &Tokens| provided("vertex", vertex, &Secrets::default(), tokens);
+    let said = |token: Option<&str>| {
+        let failure = token.is_none().then(|| "answered 500".to_owned());
+        let state = TokenState { token: token.map(SecretString::new), failure };
+        with(&Tokens::with(&TokenSource::Metadata, state))
+    };
+    let awaited = with(&Tokens::default());
+    assert!(awaited.of(Kind::Secret).is_empty());
+    assert_eq!(straight(&awaited).needs.len(), 1, "Envoy asks for it");
+    let (failed, first, second) = (said(None), said(Some("token-1")), said(Some("token-2")));
+    assert!(!holds(&failed.of(Kind::Secret)[0], "Bearer"));
+    assert!(holds(&first.of(Kind::Secret)[0], "Bearer token-1"));
+    assert!(holds(&second.of(Kind::Secret)[0], "Bearer token-2"));
+    let names = [&awaited, &failed, &first, &second].map(|resources| straight(resources).version.clone());
+    assert!(names.iter().all(|version| *version == names[0]), "the cluster is the same: {names:?}");
+}
+
 #[test]
 fn an_exchange_can_wait_and_comes_back() {
     let resources = with_keys(&["openai:a"]);
@@ -193,7 +284,8 @@ fn an_envoy_has_its_own_port_and_its_own_way_to_the_code() {
     let config: Config =
         serde_json::from_str(r#"{"providers": {"openai": {}}, "models": ["openai:a"]}"#).unwrap();
     let gateway = compile(&config).unwrap();
-    let (filter, destinations) = (filter(), Destination::all(&gateway, &BTreeMap::new()));
+    let (filter, destinations) =
+        (filter(), Destination::all(&gateway, &Secrets::default(), &Tokens::default()));
     let inputs = Inputs {
         gateway: &gateway,
         hostname: "::",

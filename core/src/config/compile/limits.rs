@@ -3,7 +3,7 @@
 use super::Problems;
 use crate::config::{
     Breaker, BreakerConfig, ClientLimits, Config, Limit, RateConfig, Restore, RestoreConfig, Retry,
-    RetryConfig, TimeWindow, TokensConfig,
+    RetryConfig, RouteLimits, RouteLimitsConfig, TimeWindow, TokensConfig,
 };
 use crate::health::MAX_FAILURES;
 
@@ -121,6 +121,28 @@ pub(super) fn client_limits(config: &Config, problems: &mut Problems) -> Option<
         rate: limits.rate.as_ref().map(rate),
         tokens: limits.tokens.as_ref().map(tokens),
     })
+}
+
+/// `routes[].limits`, checked and compiled.
+pub(super) fn route(path: &str, limits: &RouteLimitsConfig, problems: &mut Problems) -> RouteLimits {
+    if limits.max_tokens == Some(0) {
+        problems.add(format!("{path}.maxTokens"), "must be at least 1");
+    }
+    if let Some(attempts) = limits.max_attempts {
+        problems.check_number(format!("{path}.maxAttempts"), attempts.into(), 1..=MOST_ATTEMPTS);
+    }
+    if let Some(timeout) = limits.total_timeout {
+        problems.check_time(format!("{path}.totalTimeout"), timeout, 1..=LONGEST_TIMEOUT_MS);
+    }
+    check_rate(&format!("{path}.rate"), limits.rate.as_ref(), problems);
+    check_tokens(&format!("{path}.tokens"), limits.tokens.as_ref(), problems);
+    RouteLimits {
+        max_tokens: limits.max_tokens,
+        max_attempts: limits.max_attempts,
+        total_timeout_ms: limits.total_timeout.map(TimeWindow::millis),
+        rate: limits.rate.as_ref().map(rate),
+        tokens: limits.tokens.as_ref().map(tokens),
+    }
 }
 
 /// `limits.retry`.

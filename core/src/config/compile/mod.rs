@@ -3,6 +3,7 @@
 //! One file per section, as in the schema. A section that refers to one with a problem of its own stays silent about it, so
 //! that each mistake is told once.
 
+mod access;
 mod limits;
 mod models;
 mod providers;

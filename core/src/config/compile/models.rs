@@ -30,6 +30,7 @@ pub(super) fn compile(config: &Config, providers: &[Provider], problems: &mut Pr
                 max_tokens: entry.limits.max_tokens,
                 rate: limits::rate(entry.limits.rate.as_ref().unwrap_or(&config.limits.rate)),
                 tokens: entry.limits.tokens.as_ref().or(config.limits.tokens.as_ref()).map(limits::tokens),
+                unsupported: entry.unsupported.clone(),
                 restore: limits::restore(&entry.restore, &config.restore),
             }),
             // A provider that is there but wrong has been reported under its own name.
@@ -67,6 +68,7 @@ fn detailed(entry: &ModelEntry) -> Option<ModelConfig> {
             model: model.to_owned(),
             limits: ModelLimitsConfig::default(),
             restore: RestoreConfig::default(),
+            unsupported: Vec::new(),
         }),
     }
 }

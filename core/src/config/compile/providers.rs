@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Problems;
+use super::{Problems, access};
 use crate::config::schema::{WrittenEndpoint, written_endpoints};
-use crate::config::{BaseUrl, DialectName, Endpoint, Provider, ProviderConfig};
+use crate::config::{DialectName, Endpoint, Provider, ProviderConfig};
 
 /// Most endpoints of one provider: each is three clusters of Envoy, and a state of each of its models.
 const MOST_ENDPOINTS: usize = 64;
@@ -21,25 +21,15 @@ pub(super) fn compile(configs: &BTreeMap<String, ProviderConfig>, problems: &mut
     configs.iter().filter_map(|(name, config)| provider(name, config, problems)).collect()
 }
 
-/// Dialect and base URL of the providers that need neither said.
-fn preset(name: &str) -> Option<(DialectName, &'static str)> {
-    match name {
-        "openai" => Some((DialectName::Openai, "https://api.openai.com/v1")),
-        "deepseek" => Some((DialectName::Deepseek, "https://api.deepseek.com")),
-        "gemini" => Some((DialectName::Gemini, "https://generativelanguage.googleapis.com/v1beta")),
-        _ => None,
-    }
-}
-
 fn provider(name: &str, config: &ProviderConfig, problems: &mut Problems) -> Option<Provider> {
     let path = format!("providers.{name}");
     problems.check_name(&path, "a provider's", name);
-    let preset = preset(name);
-    let dialect = config.dialect.or(preset.map(|(dialect, _)| dialect));
+    let dialect = config.dialect.or_else(|| DialectName::of(name));
     if dialect.is_none() {
+        let known = DialectName::ALL.map(DialectName::name).join(", ");
         problems.add(
             format!("{path}.dialect"),
-            "is missing; one of openai, deepseek, gemini (only providers of these names know theirs)",
+            format!("is missing; one of {known} (only providers of these names know theirs)"),
         );
     }
     check_headers(&path, &config.headers, problems);
@@ -53,7 +43,7 @@ fn provider(name: &str, config: &ProviderConfig, problems: &mut Problems) -> Opt
             problems.add(&one.path, format!("the name \"{}\" is taken by another endpoint", one.own_name));
         }
         names.push(one.own_name.clone());
-        endpoints.extend(endpoint(one, config, preset.map(|(_, url)| url), problems));
+        endpoints.extend(endpoint(one, config, dialect, problems));
     }
     // A wrong endpoint has been reported; without all of them, the models' targets would be others.
     let is_whole = !endpoints.is_empty() && endpoints.len() == count;
@@ -72,6 +62,9 @@ fn check_list(path: &str, config: &ProviderConfig, problems: &mut Problems) {
     for (key, is_there) in [
         ("baseUrl", config.base_url.is_some()),
         ("apiKey", config.api_key.is_some()),
+        ("apiVersion", config.api_version.is_some()),
+        ("aws", config.aws.is_some()),
+        ("gcp", config.gcp.is_some()),
         ("caFile", config.ca_file.is_some()),
     ] {
         if is_there {
@@ -83,7 +76,7 @@ fn check_list(path: &str, config: &ProviderConfig, problems: &mut Problems) {
 fn endpoint(
     written: WrittenEndpoint,
     provider: &ProviderConfig,
-    preset_url: Option<&str>,
+    dialect: Option<DialectName>,
     problems: &mut Problems,
 ) -> Option<Endpoint> {
     let WrittenEndpoint { own_name, name, path, config } = written;
@@ -93,23 +86,16 @@ fn endpoint(
         check_headers(&path, &config.headers, problems);
         problems.check_number(format!("{path}.weight"), config.weight.into(), 1..=LARGEST_WEIGHT.into());
     }
-    let base_url = match config.base_url.as_deref().or(preset_url).map(BaseUrl::parse) {
-        Some(Ok(base_url)) => base_url,
-        Some(Err(error)) => {
-            problems.add(format!("{path}.baseUrl"), error.to_string());
-            return None;
-        }
-        None => {
-            problems.add(format!("{path}.baseUrl"), "is missing; such as \"https://api.example.com/v1\"");
-            return None;
-        }
-    };
+    access::check(&path, dialect, &config, problems);
+    let base_url = access::base_url(&path, dialect, &config, problems)?;
     Some(Endpoint {
         cluster: format!("provider/{name}"),
         stream_cluster: format!("provider/{name}/stream"),
         hop_cluster: format!("provider/{name}/hop"),
         weight: config.weight,
         base_url,
+        access: access::access(dialect, &config),
+        api_version: config.api_version,
         headers: merged(&provider.headers, config.headers),
         ca_file: config.ca_file,
         name,

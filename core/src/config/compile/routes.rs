@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::providers::LARGEST_WEIGHT;
-use super::{Problems, models};
+use super::{Problems, limits, models};
 use crate::config::{
-    Config, Model, Route, RouteConfig, RouteModel, RouteModelConfig, RouteModelEntry, Strategy,
+    Config, Model, Route, RouteConfig, RouteLimits, RouteModel, RouteModelConfig, RouteModelEntry,
+    RouteOptions, Strategy,
 };
+use crate::plugin::OWN_HEADERS;
 
 /// Name of the route of requests that name none.
 const DEFAULT_ROUTE: &str = "default";
@@ -25,6 +27,11 @@ pub(super) fn compile(config: &Config, models: &[Model], problems: &mut Problems
         models: all(models),
         strategy: Strategy::default(),
         graceful_degradation: false,
+        headers: Vec::new(),
+        strict: false,
+        defaults: RouteOptions::default(),
+        overrides: RouteOptions::default(),
+        limits: RouteLimits::default(),
     }];
     if config.routes.len() > MOST_ROUTES {
         problems.add("routes", format!("has more than {MOST_ROUTES} entries"));
@@ -42,6 +49,11 @@ pub(super) fn compile(config: &Config, models: &[Model], problems: &mut Problems
             models: route_models(&path, written, models, &known, problems),
             strategy: written.strategy,
             graceful_degradation: written.graceful_degradation,
+            headers: headers(&path, written, problems),
+            strict: written.strict,
+            defaults: options(&format!("{path}.defaults"), &written.defaults, problems),
+            overrides: options(&format!("{path}.overrides"), &written.overrides, problems),
+            limits: limits::route(&format!("{path}.limits"), &written.limits, problems),
         };
         match routes.first_mut() {
             Some(default) if written.name == DEFAULT_ROUTE => *default = route,
@@ -49,6 +61,37 @@ pub(super) fn compile(config: &Config, models: &[Model], problems: &mut Problems
         }
     }
     routes
+}
+
+/// The headers of `match`, in lower case.
+fn headers(path: &str, route: &RouteConfig, problems: &mut Problems) -> Vec<(String, String)> {
+    let headers = route.matches.headers.iter().map(|(name, value)| {
+        let path = format!("{path}.match.headers.{name}");
+        problems.check_token(&path, name);
+        if name.to_ascii_lowercase().starts_with(OWN_HEADERS) {
+            problems.add(
+                path,
+                format!("cannot match: clients' headers that begin with {OWN_HEADERS} are removed"),
+            );
+        }
+        (name.to_ascii_lowercase(), value.clone())
+    });
+    headers.collect()
+}
+
+/// Options that can hold.
+fn options(path: &str, options: &RouteOptions, problems: &mut Problems) -> RouteOptions {
+    let mut check = |name: &str, number: Option<f64>, most: f64| {
+        if number.is_some_and(|number| !(0.0..=most).contains(&number)) {
+            problems.add(format!("{path}.{name}"), format!("must be 0 to {most}"));
+        }
+    };
+    check("temperature", options.temperature, 2.0);
+    check("topP", options.top_p, 1.0);
+    if options.max_tokens == Some(0) {
+        problems.add(format!("{path}.maxTokens"), "must be at least 1");
+    }
+    options.clone()
 }
 
 /// Where each model is.

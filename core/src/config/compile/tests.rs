@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::{Route, RouteModel};
+use crate::config::{Access, Route, RouteModel, SecretRole};
 
 fn compiled(json: serde_json::Value) -> Result<Gateway, Vec<String>> {
     let config: Config = serde_json::from_value(json).unwrap();
@@ -175,26 +175,156 @@ fn reports_every_problem_of_routes() {
     assert_eq!(routed(many.into()).unwrap_err(), ["routes: has more than 1000 entries"]);
 }
 
+/// Where the endpoint of `provider` is, and what it asks for.
+fn placed(provider: serde_json::Value) -> (String, Access) {
+    let gateway = compiled(json!({"providers": {"p": provider}, "models": ["p:m"]})).unwrap();
+    let endpoint = gateway.providers[0].endpoints[0].clone();
+    (endpoint.base_url.to_string(), endpoint.access)
+}
+
 #[test]
-fn every_key_has_a_path_and_the_name_of_its_endpoint() {
+fn a_route_has_headers_options_and_limits_of_its_own() {
+    let routes = routed(json!([{
+        "name": "gold",
+        "models": ["openai:a"],
+        "match": {"headers": {"X-Tier": "gold"}},
+        "strict": true,
+        "defaults": {"temperature": 0.2, "context": "be brief"},
+        "overrides": {"reasoningEffort": "high", "topP": 0.5, "maxTokens": 9},
+        "limits": {"maxTokens": 99, "maxAttempts": 2, "totalTimeout": "5s",
+                   "rate": {"max": 1, "timeWindow": "1s"}, "tokens": {"max": 7, "timeWindow": "1m"}},
+    }]))
+    .unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&routes[1]).unwrap());
+    let problems = routed(json!([{
+        "name": "wrong",
+        "models": ["openai:a"],
+        "match": {"headers": {"a b": "x", "X-AI-Warp-Route": "x"}},
+        "defaults": {"temperature": 3, "maxTokens": 0},
+        "overrides": {"topP": 1.5},
+        "limits": {"maxTokens": 0, "maxAttempts": 0, "totalTimeout": "2d", "rate": {"max": 1, "timeWindow": "1ms"}},
+    }]));
+    insta::assert_snapshot!(problems.unwrap_err().join("\n"));
+}
+
+#[test]
+fn the_address_of_bedrock_is_its_region_and_its_access_what_was_written() {
+    let bedrock = |aws: serde_json::Value| placed(json!({"dialect": "bedrock", "aws": aws}));
+    let region = || "eu-west-3".to_owned();
+    let url = "https://bedrock-runtime.eu-west-3.amazonaws.com".to_owned();
+    let keys = json!({"region": "eu-west-3", "accessKeyId": "a", "secretAccessKey": "s"});
+    assert_eq!(bedrock(keys), (url.clone(), Access::AwsKeys { region: region() }));
+    assert_eq!(
+        bedrock(json!({"region": "eu-west-3"})),
+        (url.clone(), Access::AwsAmbient { region: region() })
+    );
+    let keyed = json!({"dialect": "bedrock", "apiKey": "k", "aws": {"region": "eu-west-3"}});
+    assert_eq!(placed(keyed), (url, Access::Key));
+    let private =
+        json!({"dialect": "bedrock", "baseUrl": "https://vpce.example", "aws": {"region": "eu-west-3"}});
+    assert_eq!(placed(private), ("https://vpce.example".to_owned(), Access::AwsAmbient { region: region() }));
+    let proxy = json!({"dialect": "bedrock", "baseUrl": "https://proxy.example"});
+    assert_eq!(placed(proxy), ("https://proxy.example".to_owned(), Access::Key));
+}
+
+#[test]
+fn the_address_of_vertex_names_project_and_location() {
+    let vertex = |more: serde_json::Value| {
+        let mut provider = json!({"dialect": "vertex"});
+        provider.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        placed(provider)
+    };
+    assert_eq!(
+        vertex(json!({"gcp": {"project": "p-1"}})),
+        (
+            "https://aiplatform.googleapis.com/v1/projects/p-1/locations/global".to_owned(),
+            Access::GoogleMetadata
+        )
+    );
+    assert_eq!(
+        vertex(json!({"gcp": {"project": "p-1", "location": "europe-west4", "serviceAccount": "{}"}})),
+        (
+            "https://europe-west4-aiplatform.googleapis.com/v1/projects/p-1/locations/europe-west4"
+                .to_owned(),
+            Access::GoogleServiceAccount
+        )
+    );
+    assert_eq!(
+        vertex(
+            json!({"baseUrl": "http://127.0.0.1:1/vertex/v1/", "apiKey": "t", "gcp": {"project": "example.com:p"}})
+        ),
+        ("http://127.0.0.1:1/vertex/v1/projects/example.com:p/locations/global".to_owned(), Access::Key)
+    );
+}
+
+#[test]
+fn the_filter_sees_the_version_of_azures_api_and_no_access() {
+    let gateway = compiled(json!({
+        "providers": {
+            "azure": {"endpoints": [
+                {"baseUrl": "https://a.openai.azure.com", "apiVersion": "2024-10-21"},
+                {"baseUrl": "https://b.openai.azure.com"},
+            ]},
+            "bedrock": {"aws": {"region": "us-east-1", "accessKeyId": "ID", "secretAccessKey": "SECRET"}},
+        },
+        "models": ["azure:d", "bedrock:m"],
+    }))
+    .unwrap();
+    let json = serde_json::to_string(&gateway).unwrap();
+    let seen: Gateway = serde_json::from_str(&json).unwrap();
+    let versions: Vec<_> = seen.providers[0].endpoints.iter().map(|one| one.api_version.as_deref()).collect();
+    assert_eq!(versions, [Some("2024-10-21"), None]);
+    assert!(!json.contains("SECRET") && !json.contains("access"), "{json}");
+}
+
+#[test]
+fn reports_every_problem_of_addresses_and_credentials() {
+    let problems = problems(json!({
+        "providers": {
+            "azure": {"apiVersion": "latest version"},
+            "bedrock": {},
+            "openai": {"apiVersion": "v1", "aws": {}, "gcp": {}},
+            "b1": {"dialect": "bedrock", "aws": {}},
+            "b2": {"dialect": "bedrock", "apiKey": "k", "aws": {"region": "us/east", "accessKeyId": "a"}},
+            "b3": {"dialect": "bedrock", "aws": {"region": "us-east-1", "secretAccessKey": "s"}},
+            "b4": {"dialect": "bedrock", "aws": {"region": "us-east-1", "sessionToken": "t"}},
+            "b5": {"dialect": "bedrock", "apiKey": "k", "aws": {"region": "us-east-1"}, "endpoints": [{}]},
+            "vertex": {},
+            "v1": {"dialect": "vertex", "gcp": {"location": "eu/west"}},
+            "v2": {"dialect": "vertex", "apiKey": "t", "gcp": {"project": "p?", "serviceAccount": "{}"}},
+        },
+        "models": ["openai:a"],
+    }));
+    insta::assert_snapshot!(problems);
+}
+
+#[test]
+fn every_secret_has_a_path_and_the_name_of_its_endpoint() {
     let config: Config = serde_json::from_value(json!({
         "providers": {
             "openai": {"endpoints": [{"apiKey": "a"}, {"name": "none"}, {"name": "eu", "apiKey": "b"}]},
             "gemini": {"apiKey": "c"},
-            "deepseek": {"endpoints": [{"name": "alone", "apiKey": "d"}]},
+            "bedrock": {"endpoints": [
+                {"name": "alone", "aws": {"accessKeyId": "d", "secretAccessKey": "e", "sessionToken": "f"}},
+            ]},
+            "vertex": {"gcp": {"serviceAccount": "g"}},
         },
         "models": [],
     }))
     .unwrap();
-    let keys: Vec<_> = config.api_keys().map(|key| (key.endpoint, key.path)).collect();
-    let keys: Vec<_> = keys.iter().map(|(name, path)| (name.as_str(), path.as_str())).collect();
+    let secrets: Vec<_> = config.endpoint_secrets().collect();
+    let secrets: Vec<_> =
+        secrets.iter().map(|one| (one.endpoint.as_str(), one.path.as_str(), one.role)).collect();
     assert_eq!(
-        keys,
+        secrets,
         [
-            ("deepseek", "providers.deepseek.endpoints[0].apiKey"),
-            ("gemini", "providers.gemini.apiKey"),
-            ("openai/1", "providers.openai.endpoints[0].apiKey"),
-            ("openai/eu", "providers.openai.endpoints[2].apiKey"),
+            ("bedrock", "providers.bedrock.endpoints[0].aws.accessKeyId", SecretRole::AwsAccessKeyId),
+            ("bedrock", "providers.bedrock.endpoints[0].aws.secretAccessKey", SecretRole::AwsSecretAccessKey),
+            ("bedrock", "providers.bedrock.endpoints[0].aws.sessionToken", SecretRole::AwsSessionToken),
+            ("gemini", "providers.gemini.apiKey", SecretRole::ApiKey),
+            ("openai/1", "providers.openai.endpoints[0].apiKey", SecretRole::ApiKey),
+            ("openai/eu", "providers.openai.endpoints[2].apiKey", SecretRole::ApiKey),
+            ("vertex", "providers.vertex.gcp.serviceAccount", SecretRole::GcpServiceAccount),
         ]
     );
 }

@@ -16,8 +16,11 @@ pub use limits::{
     BreakerConfig, ClientLimitsConfig, LimitsConfig, ModelLimitsConfig, RateConfig, RestoreConfig,
     RetryConfig, TokensConfig,
 };
-pub use models::{ModelConfig, ModelEntry, RouteConfig, RouteModelConfig, RouteModelEntry};
-pub use providers::{ApiKey, DialectName, EndpointConfig, ProviderConfig};
+pub use models::{
+    ModelConfig, ModelEntry, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig,
+    RouteModelEntry,
+};
+pub use providers::{AwsConfig, EndpointConfig, EndpointSecret, GcpConfig, ProviderConfig, SecretRole};
 pub(super) use providers::{WrittenEndpoint, written_endpoints};
 pub use storage::{MemoryConfig, StorageConfig, StorageType, ValkeyConfig};
 
@@ -32,7 +35,7 @@ pub struct Config {
     /// Where the control plane listens.
     #[serde(default)]
     pub control_plane: ControlPlaneConfig,
-    /// Upstream APIs by name. `openai`, `deepseek` and `gemini` know their dialect and base URL.
+    /// Upstream APIs by name. Those that bear the name of a dialect know theirs, and most of them their base URL.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// The models in the order in which they are tried.
     pub models: Vec<ModelEntry>,

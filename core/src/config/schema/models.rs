@@ -1,13 +1,15 @@
 //! `models` and `routes`: what can be asked, and in which order it is tried.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{ModelLimitsConfig, RestoreConfig};
-use crate::config::Strategy;
+use super::{ModelLimitsConfig, RateConfig, RestoreConfig, TokensConfig};
+use crate::chat::Feature;
+use crate::config::{RouteOptions, Strategy, TimeWindow};
 
 /// One entry of `models`: `"provider:model"` or a [`ModelConfig`].
 #[derive(Debug, Clone)]
@@ -34,6 +36,9 @@ pub struct ModelConfig {
     /// Restore times of this model.
     #[serde(default)]
     pub restore: RestoreConfig,
+    /// What this model does not take: it is left out of requests, and the client is told.
+    #[serde(default)]
+    pub unsupported: Vec<Feature>,
 }
 
 /// One entry of `routes`: a named chain of models.
@@ -51,6 +56,47 @@ pub struct RouteConfig {
     /// Whether the least bad model is tried where all of them rest.
     #[serde(default)]
     pub graceful_degradation: bool,
+    /// Which requests take it beside those that name it.
+    #[serde(default, rename = "match")]
+    pub matches: RouteMatchConfig,
+    /// Whether a model that would have to leave out a part of a request is passed over instead.
+    #[serde(default)]
+    pub strict: bool,
+    /// What holds where a request says nothing.
+    #[serde(default)]
+    pub defaults: RouteOptions,
+    /// What holds whatever a request says.
+    #[serde(default)]
+    pub overrides: RouteOptions,
+    /// Limits of the route.
+    #[serde(default)]
+    pub limits: RouteLimitsConfig,
+}
+
+/// `routes[].match`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RouteMatchConfig {
+    /// Request headers, each with the value it must have. All of them must be there.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// `routes[].limits`: what is not set is as in `limits`, but for `rate` and `tokens`, of which there are then none.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RouteLimitsConfig {
+    /// Most tokens that one answer may take.
+    pub max_tokens: Option<u32>,
+    /// Most upstream requests of one request.
+    pub max_attempts: Option<u32>,
+    /// Longest time to an answer, or to the first content of a stream, over all attempts.
+    pub total_timeout: Option<TimeWindow>,
+    /// Request rate of the route, whichever model answers.
+    pub rate: Option<RateConfig>,
+    /// Token budget of the route, whichever model answers.
+    pub tokens: Option<TokensConfig>,
 }
 
 /// One entry of `routes[].models`: `"provider:model"` or a [`RouteModelConfig`].

@@ -1,4 +1,4 @@
-//! `providers`: the upstream APIs, the places where each can be reached, and their keys.
+//! `providers`: the upstream APIs, the places where each can be reached, and what each asks for before it answers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,32 +7,25 @@ use serde::Deserialize;
 
 use super::Config;
 use super::models::default_weight;
-use crate::config::Secret;
-
-/// The wire format a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum DialectName {
-    /// OpenAI chat completions, and every server that is compatible with it.
-    Openai,
-    /// DeepSeek chat completions.
-    Deepseek,
-    /// Gemini `generateContent`.
-    Gemini,
-}
+use crate::config::{DialectName, Secret};
 
 /// `providers.<name>`: one upstream API. It has `endpoints`, or is the only one itself.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProviderConfig {
-    /// Wire format; may be left out for `openai`, `deepseek` and `gemini`.
+    /// Wire format; may be left out where the provider bears its name.
     pub dialect: Option<DialectName>,
-    /// Base URL; may be left out for `openai`, `deepseek` and `gemini`. Not beside `endpoints`.
+    /// Base URL; may be left out for dialects that know theirs. Not beside `endpoints`.
     pub base_url: Option<String>,
-    /// API key. Not beside `endpoints`.
+    /// API key; for `vertex` an access token. Not beside `endpoints`.
     pub api_key: Option<Secret>,
+    /// Version of Azure's API by deployment, such as `2024-10-21`; without one it is the v1 API. Not beside `endpoints`.
+    pub api_version: Option<String>,
+    /// Region and access keys of AWS, for `bedrock`. Not beside `endpoints`.
+    pub aws: Option<AwsConfig>,
+    /// Project, location and service account of Google Cloud, for `vertex`. Not beside `endpoints`.
+    pub gcp: Option<GcpConfig>,
     /// Headers added to every request to this provider.
     pub headers: BTreeMap<String, String>,
     /// Certificate authorities (PEM file, read by Envoy) for a provider with a certificate of its own. Default: the system's.
@@ -49,10 +42,16 @@ pub struct ProviderConfig {
 pub struct EndpointConfig {
     /// Its name (default: its position, from 1).
     pub name: Option<String>,
-    /// Base URL; may be left out for `openai`, `deepseek` and `gemini`.
+    /// Base URL; may be left out for dialects that know theirs.
     pub base_url: Option<String>,
-    /// API key.
+    /// API key; for `vertex` an access token.
     pub api_key: Option<Secret>,
+    /// Version of Azure's API by deployment, such as `2024-10-21`; without one it is the v1 API.
+    pub api_version: Option<String>,
+    /// Region and access keys of AWS, for `bedrock`.
+    pub aws: Option<AwsConfig>,
+    /// Project, location and service account of Google Cloud, for `vertex`.
+    pub gcp: Option<GcpConfig>,
     /// Its share of the provider's requests, 1 to 1000 (default 1).
     pub weight: u32,
     /// Headers added to every request to this endpoint, beside the provider's.
@@ -67,6 +66,9 @@ impl Default for EndpointConfig {
             name: None,
             base_url: None,
             api_key: None,
+            api_version: None,
+            aws: None,
+            gcp: None,
             weight: default_weight(),
             headers: BTreeMap::new(),
             ca_file: None,
@@ -74,24 +76,95 @@ impl Default for EndpointConfig {
     }
 }
 
-/// A key in the configuration.
+/// `aws`: where Bedrock is, and who asks.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AwsConfig {
+    /// The region, such as `us-east-1`.
+    pub region: String,
+    /// Access key id. Without it and `apiKey`, Envoy looks for credentials as AWS's own tools do: environment, profile
+    /// file, role of the container or instance.
+    pub access_key_id: Option<Secret>,
+    /// Secret access key, beside `accessKeyId`.
+    pub secret_access_key: Option<Secret>,
+    /// Session token, where the access key is a temporary one.
+    pub session_token: Option<Secret>,
+}
+
+/// `gcp`: whose Vertex AI it is and where, and who asks.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GcpConfig {
+    /// Id of the project.
+    pub project: String,
+    /// The location, such as `europe-west4` (default `global`).
+    pub location: Option<String>,
+    /// The JSON key of a service account. Without it and `apiKey`, the control plane gets access tokens from Google
+    /// Cloud's metadata server.
+    pub service_account: Option<Secret>,
+}
+
+/// What a secret of an endpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretRole {
+    /// `apiKey`.
+    ApiKey,
+    /// `aws.accessKeyId`.
+    AwsAccessKeyId,
+    /// `aws.secretAccessKey`.
+    AwsSecretAccessKey,
+    /// `aws.sessionToken`.
+    AwsSessionToken,
+    /// `gcp.serviceAccount`.
+    GcpServiceAccount,
+}
+
+impl SecretRole {
+    /// Where it stands within its endpoint.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::ApiKey => "apiKey",
+            Self::AwsAccessKeyId => "aws.accessKeyId",
+            Self::AwsSecretAccessKey => "aws.secretAccessKey",
+            Self::AwsSessionToken => "aws.sessionToken",
+            Self::GcpServiceAccount => "gcp.serviceAccount",
+        }
+    }
+}
+
+/// A secret of an endpoint.
 #[derive(Debug, Clone)]
-pub struct ApiKey {
+pub struct EndpointSecret {
     /// The [`Endpoint::name`](crate::config::Endpoint::name) of the endpoint it opens.
     pub endpoint: String,
     /// Where it stands, as `providers.openai.endpoints[1].apiKey`.
     pub path: String,
+    /// What it is.
+    pub role: SecretRole,
     /// Where its value comes from.
     pub secret: Secret,
 }
 
 impl Config {
-    /// The keys of all endpoints that have one.
-    pub fn api_keys(&self) -> impl Iterator<Item = ApiKey> {
+    /// The secrets of all endpoints.
+    pub fn endpoint_secrets(&self) -> impl Iterator<Item = EndpointSecret> {
         let providers = self.providers.iter();
-        providers.flat_map(|(name, provider)| written_endpoints(name, provider)).filter_map(|endpoint| {
-            let secret = endpoint.config.api_key?;
-            Some(ApiKey { endpoint: endpoint.name, path: format!("{}.apiKey", endpoint.path), secret })
+        providers.flat_map(|(name, provider)| written_endpoints(name, provider)).flat_map(|written| {
+            let WrittenEndpoint { name, path, config, .. } = written;
+            let (aws, gcp) = (config.aws.unwrap_or_default(), config.gcp.unwrap_or_default());
+            let secrets = [
+                (SecretRole::ApiKey, config.api_key),
+                (SecretRole::AwsAccessKeyId, aws.access_key_id),
+                (SecretRole::AwsSecretAccessKey, aws.secret_access_key),
+                (SecretRole::AwsSessionToken, aws.session_token),
+                (SecretRole::GcpServiceAccount, gcp.service_account),
+            ];
+            secrets.into_iter().filter_map(move |(role, secret)| {
+                let path = format!("{path}.{}", role.key());
+                Some(EndpointSecret { endpoint: name.clone(), path, role, secret: secret? })
+            })
         })
     }
 }
@@ -116,6 +189,9 @@ pub(in crate::config) fn written_endpoints(provider: &str, config: &ProviderConf
         let itself = EndpointConfig {
             base_url: config.base_url.clone(),
             api_key: config.api_key.clone(),
+            api_version: config.api_version.clone(),
+            aws: config.aws.clone(),
+            gcp: config.gcp.clone(),
             ca_file: config.ca_file.clone(),
             ..Default::default()
         };

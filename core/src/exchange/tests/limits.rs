@@ -39,7 +39,7 @@ fn tokens_are_reserved_by_estimate_and_settled_by_usage() {
     let mut test = test_with(body, more);
     // 2 for the prompt, 50 for the answer.
     test.begin(OPENAI, 0);
-    let usage = Some(Usage { input: 2, output: 8 });
+    let usage = Some(Usage { input: 2, output: 8, ..Usage::default() });
     test.exchange.complete(Answer { usage, ..answer() }, &mut test.fleet, 1);
     test = test.next(body, 2);
     test.begin(OPENAI, 2);
@@ -58,7 +58,7 @@ fn what_a_stream_used_until_it_was_cut_or_left_counts() {
         let mut test = test_with(body, more.clone());
         test.begin("provider/openai/stream", 0);
         test.exchange.commit(&mut test.fleet, 0);
-        test.exchange.add_text(&"x".repeat(4 * 46));
+        test.say(&"x".repeat(4 * 46));
         if is_cut {
             test.exchange.fail_committed(Failure::new(FailureKind::Rejected, "cut"), &mut test.fleet, 1);
         }
