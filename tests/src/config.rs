@@ -6,6 +6,19 @@ use std::path::PathBuf;
 use ai_warp_simulator::{DEFAULT_API_KEY, Provider, Simulator};
 use serde_json::{Map, Value, json};
 
+/// Models of every provider.
+const MODELS: [&str; 9] = [
+    "ok",
+    "down",
+    "ok~split=1",
+    "ok~split-random=7",
+    "ok~error-event=0",
+    "ok~status=429",
+    "ok~status=400",
+    "ok~extra",
+    "ok~thoughts",
+];
+
 /// A configuration, and the file it is written to. JSON, which YAML includes.
 #[derive(Debug)]
 pub struct Config {
@@ -17,7 +30,7 @@ impl Config {
     /// The three providers of `simulator`, no retries of the same model, sessions in memory, and neither limits nor
     /// breakers that one test would meet.
     pub(crate) fn new(path: PathBuf, simulator: &Simulator) -> Self {
-        let providers: BTreeMap<_, _> = Provider::ALL
+        let providers: BTreeMap<_, _> = Provider::CORE
             .into_iter()
             .map(|provider| (provider.name(), provider_at(&simulator.base_url(provider))))
             .collect();
@@ -31,6 +44,21 @@ impl Config {
             "storage": {"type": "memory"},
         });
         Self { path, root }
+    }
+
+    /// Adds the other providers of `simulator`, and of each the models that tests of all of them ask for.
+    pub(crate) fn add_every_provider(&mut self, simulator: &Simulator) {
+        let mut models = Vec::new();
+        for provider in Provider::ALL {
+            let mut at = provider_at(&simulator.base_url(provider));
+            if provider == Provider::Vertex {
+                at["gcp"] = json!({"project": "p", "location": "global"});
+            }
+            self.set(&format!("providers.{provider}"), at);
+            models.extend(MODELS.map(|name| format!("{provider}:{name}")));
+        }
+        models.extend(["openai:gpt-5-mini", "anthropic:cached", "gemini:gemini-3"].map(str::to_owned));
+        self.models(models);
     }
 
     /// Sets the models, in the order in which they are tried.

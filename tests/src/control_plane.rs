@@ -44,18 +44,25 @@ pub struct ControlPlane {
     folder: PathBuf,
     config: PathBuf,
     log_filter: String,
+    variables: Vec<(String, String)>,
     process: Process,
     http: String,
     xds: String,
 }
 
 impl ControlPlane {
-    /// `log_filter` says what it logs.
-    pub(crate) async fn start(folder: &Path, config: &Path, log_filter: &str) -> Self {
-        let mut process = launch(folder, config, log_filter);
+    /// `log_filter` says what it logs, `variables` what its environment has beside that of the test.
+    pub(crate) async fn start(
+        folder: &Path,
+        config: &Path,
+        log_filter: &str,
+        variables: &[(String, String)],
+    ) -> Self {
+        let mut process = launch(folder, config, log_filter, variables);
         let (http, xds) = addresses(&mut process).await;
         let (folder, config, log_filter) = (folder.to_owned(), config.to_owned(), log_filter.to_owned());
-        Self { folder, config, log_filter, process, http, xds }
+        let variables = variables.to_vec();
+        Self { folder, config, log_filter, variables, process, http, xds }
     }
 
     /// `HOST:PORT` of xDS and sync.
@@ -115,7 +122,7 @@ impl ControlPlane {
             .set("controlPlane.port", port(&self.http))
             .set("controlPlane.xdsPort", port(&self.xds))
             .write();
-        self.process = launch(&self.folder, &self.config, &self.log_filter);
+        self.process = launch(&self.folder, &self.config, &self.log_filter, &self.variables);
         let (http, xds) = addresses(&mut self.process).await;
         assert_eq!((&http, &xds), (&self.http, &self.xds), "the control plane is back on its ports");
     }
@@ -175,14 +182,15 @@ fn is_settled(gateway: &Value) -> bool {
         && resources.values().all(|progress| progress["sent"] == progress["acknowledged"])
 }
 
-fn launch(folder: &Path, config: &Path, log_filter: &str) -> Process {
+fn launch(folder: &Path, config: &Path, log_filter: &str, variables: &[(String, String)]) -> Process {
     let mut command = Command::new(environment::control_plane());
     command
         .args(["serve", "--announce", "--config"])
         .arg(config)
         .arg("--filter")
         .arg(environment::filter())
-        .env("AI_WARP_LOG", log_filter);
+        .env("AI_WARP_LOG", log_filter)
+        .envs(variables.iter().cloned());
     Process::start("control-plane", folder, &mut command)
 }
 

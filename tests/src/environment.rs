@@ -22,6 +22,14 @@ pub(crate) fn filter() -> PathBuf {
     path("AI_WARP_FILTER")
 }
 
+/// The Python that has the SDKs; why there is none where they could not be installed.
+pub(crate) fn sdk_python() -> Result<PathBuf, String> {
+    match std::env::var("AI_WARP_SDK_SKIPPED") {
+        Ok(reason) if !reason.is_empty() => Err(reason),
+        _ => Ok(path("AI_WARP_SDK_PYTHON")),
+    }
+}
+
 /// A missing program is a failure and no skip: a suite that tests nothing must not be green.
 fn path(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);

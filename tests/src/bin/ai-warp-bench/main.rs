@@ -34,6 +34,8 @@ use crate::rig::Rig;
 ///   C             the gateway with sessions (storage: memory): every prompt is a turn, stored before the answer ends
 ///   plain Envoy, streamed answers of 100 and of 5 content chunks
 ///   D-100, D-5    the gateway without sessions, the same streams
+///   E             as B, but the client speaks chat completions
+///   F-100, F-5    as D-100 and D-5, but the client speaks chat completions
 ///
 /// The variants take turns, round by round, and ratios are taken within a round. Only the ratios mean something on a
 /// shared machine: the CPU times, latencies and rates beside them are what this machine happened to give.

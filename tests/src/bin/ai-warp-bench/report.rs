@@ -108,7 +108,8 @@ struct PerChunk {
 }
 
 impl PerChunk {
-    fn of(all: &[Measured<'_>]) -> Option<Self> {
+    /// Of the streams that begin with `way`, `D` or `F`.
+    fn of(all: &[Measured<'_>], way: &str) -> Option<Self> {
         let [long, short] = STREAMS;
         let per_chunk = |way: &str| {
             let (long_one, short_one) =
@@ -118,7 +119,7 @@ impl PerChunk {
             };
             Some(long_one.rounds.iter().zip(&short_one.rounds).map(cost).collect::<Vec<f64>>())
         };
-        let (plain, gateway) = (per_chunk("A")?, per_chunk("D")?);
+        let (plain, gateway) = (per_chunk("A")?, per_chunk(way)?);
         let ratio = Spread::of(gateway.iter().zip(&plain).map(|(gateway, plain)| gateway / plain));
         let spread = |values: Vec<f64>| Spread::of(values.into_iter());
         Some(Self { plain: spread(plain), gateway: spread(gateway), ratio })
@@ -164,10 +165,11 @@ pub(crate) fn table(all: &[Measured<'_>]) -> String {
         );
     }
     text.push('\n');
-    if let Some(chunk) = PerChunk::of(all) {
+    for (way, what) in [("D", "unified API"), ("F", "chat completions")] {
+        let Some(chunk) = PerChunk::of(all, way) else { continue };
         let _ = writeln!(
             text,
-            "Envoy CPU for each further chunk of a stream: plain {} us, gateway {} us, ratio {}",
+            "Envoy CPU for each further chunk of a stream, {what}: plain {} us, gateway {} us, ratio {}",
             chunk.plain.micros(),
             chunk.gateway.micros(),
             chunk.ratio.times(),
@@ -179,8 +181,8 @@ pub(crate) fn table(all: &[Measured<'_>]) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{rounds} rounds in turn; medians of them, and of ratios the lowest and the highest. CPU is Envoy's. B and C are \
-         compared\nwith A, D-n with A-n, within a round: the gateway with the same request through a plain Envoy, one \
+        "\n{rounds} rounds in turn; medians of them, and of ratios the lowest and the highest. CPU is Envoy's. B, C and E are \
+         compared\nwith A, D-n and F-n with A-n, within a round: the gateway with the same request through a plain Envoy, one \
          worker each, to\nthe same simulated provider. On a shared machine only the ratios mean something; times and \
          rates are what it gave."
     );
@@ -220,14 +222,16 @@ pub(crate) fn json(all: &[Measured<'_>]) -> Value {
             })
         })
         .collect();
-    let per_chunk = PerChunk::of(all).map(|chunk| {
-        json!({
-            "plainEnvoyCpuMicros": chunk.plain.json(),
-            "gatewayEnvoyCpuMicros": chunk.gateway.json(),
-            "ratio": chunk.ratio.json(),
+    let per_chunk = |way: &str| {
+        PerChunk::of(all, way).map(|chunk| {
+            json!({
+                "plainEnvoyCpuMicros": chunk.plain.json(),
+                "gatewayEnvoyCpuMicros": chunk.gateway.json(),
+                "ratio": chunk.ratio.json(),
+            })
         })
-    });
-    json!({"variants": variants, "perFurtherChunk": per_chunk})
+    };
+    json!({"variants": variants, "perFurtherChunk": {"unified": per_chunk("D"), "chatCompletions": per_chunk("F")}})
 }
 
 #[cfg(test)]

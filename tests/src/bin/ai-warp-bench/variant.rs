@@ -86,6 +86,7 @@ fn all(chunk_delay_ms: u32) -> Vec<Variant> {
         plain("A", "plain Envoy", MODEL, 0),
         Variant { target: Some(1.9), ..gateway("B", "gateway", Through::Stateless, "A", MODEL, 0) },
         Variant { target: Some(2.3), ..gateway("C", "gateway, sessions", Through::Sessions, "A", MODEL, 0) },
+        chat("E", "gateway, chat completions", "A", MODEL, 0),
     ];
     for chunks in STREAMS {
         let delay =
@@ -96,6 +97,7 @@ fn all(chunk_delay_ms: u32) -> Vec<Variant> {
         variants.push(plain(&baseline, &what("plain Envoy"), &model, chunks));
         let name = format!("D-{chunks}");
         variants.push(gateway(&name, &what("gateway"), Through::Stateless, &baseline, &model, chunks));
+        variants.push(chat(&format!("F-{chunks}"), &what("chat completions"), &baseline, &model, chunks));
     }
     variants
 }
@@ -131,6 +133,23 @@ fn plain(name: &str, what: &str, model: &str, chunks: u32) -> Variant {
         headers: vec![("authorization", format!("Bearer {DEFAULT_API_KEY}"))],
         body,
         expected,
+    }
+}
+
+/// Chat completions through the gateway: the baseline's request and answer, but for the path and the model's name.
+fn chat(name: &str, what: &str, baseline: &str, model: &str, chunks: u32) -> Variant {
+    let plain = plain(name, what, model, chunks);
+    let mut body = plain.body;
+    if let Some(body) = body.as_object_mut() {
+        body.insert("model".to_owned(), format!("openai:{model}").into());
+    }
+    Variant {
+        through: Through::Stateless,
+        baseline: Some(baseline.to_owned()),
+        path: "/v1/chat/completions",
+        headers: Vec::new(),
+        body,
+        ..plain
     }
 }
 
