@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde_json::{Map, Value};
 
 use super::reply::{CHUNK, message, said, word};
@@ -153,7 +154,7 @@ fn ends_with(data: &[u8], finish: Finish) -> bool {
 /// Whether the field of this `quoted` name has a value that begins with `start`, without parsing: text of the answer cannot
 /// look like one, since its quotes are escaped.
 fn has(data: &[u8], quoted: &[u8], start: &[u8]) -> bool {
-    data.windows(quoted.len()).enumerate().filter(|(_, window)| *window == quoted).any(|(at, _)| {
+    memmem::find_iter(data, quoted).any(|at| {
         let after = data.get(at + quoted.len()..).unwrap_or_default().trim_ascii_start();
         let value = after.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         value.is_some_and(|value| value.starts_with(start))
