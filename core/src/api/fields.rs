@@ -17,6 +17,34 @@ const MAX_MESSAGE: usize = 500;
 /// Most fields of one object. No API has nearly as many, and each is looked for among all.
 const MAX_FIELDS: usize = 256;
 
+/// Most names of fields that are told of one request.
+const MAX_UNREAD: usize = 32;
+
+/// Names of fields inside of messages, tools and the like that the canonical chat has no word for, each once.
+#[derive(Debug, Default)]
+pub(super) struct Unread(Vec<String>);
+
+impl Unread {
+    /// Notes what is left of an object: `path` leads to it, as `messages.content`. What is null or an empty list says
+    /// nothing.
+    pub(super) fn note(&mut self, path: &str, rest: Fields<'_>) {
+        for (name, value) in rest.0 {
+            if matches!(value.get(), "null" | "[]") || self.0.len() == MAX_UNREAD {
+                continue;
+            }
+            let name = format!("{path}.{name}");
+            if !self.0.contains(&name) {
+                self.0.push(name);
+            }
+        }
+    }
+
+    /// The names.
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.0
+    }
+}
+
 /// An object whose values are not read yet.
 #[derive(Debug)]
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -64,6 +92,11 @@ impl<'a> Fields<'a> {
             (name.clone().into_owned(), at..at + value.get().len())
         };
         self.0.iter().map(place).collect()
+    }
+
+    /// Passes over fields that clients send back as they got them, and that say nothing.
+    pub(super) fn pass_over(&mut self, names: &[&str]) {
+        self.0.retain(|(known, _)| !names.contains(&known.as_ref()));
     }
 
     /// The names of what was not taken.

@@ -1,16 +1,18 @@
 //! The canonical chat: what every client API is read into and every dialect is written from.
 //!
 //! Complete enough that nothing a client says is lost without a word: what has no name here is kept as it was written
-//! ([`Part::Foreign`], [`Options::unknown`]) for a provider of the same format, and reported where there is none.
+//! ([`Part::Foreign`], [`Options::unknown`], [`Chat::unread`]) for a provider of the same format, and reported where there is none.
 
 mod answer;
+mod features;
 mod message;
 mod options;
 mod words;
 
 pub use answer::{Answer, Collector, Delta, Finish, MAX_CALLS, Usage};
+pub use features::Feature;
 pub use message::{Foreign, Image, ImageSource, Message, Part, Reasoning, Role, ToolCall, ToolResult};
-pub use options::{Effort, Feature, Options, Output, Schema, Tool, ToolChoice};
+pub use options::{Effort, Options, Output, Schema, Tool, ToolChoice};
 pub use words::Words;
 
 use crate::config::RouteOptions;
@@ -30,6 +32,8 @@ pub struct Chat {
     pub native: Option<Native>,
     /// How many of `messages`, after the leading system messages, the gateway remembered and the client did not send.
     pub remembered: usize,
+    /// Fields inside of messages, tools and the like that there is no word for here, as `messages.content.cache_control`.
+    pub unread: Vec<String>,
     /// Whether `messages` differ from what `native` has.
     pub is_edited: bool,
     /// In whose words its client speaks.
@@ -86,7 +90,7 @@ impl Chat {
             }
             let results = open.into_iter().map(|call_id| {
                 let parts = vec![Part::Text(NO_RESULT.to_owned())];
-                Part::ToolResult(ToolResult { call_id, parts, is_error: true })
+                Part::ToolResult(ToolResult { call_id, parts, is_error: false })
             });
             let message = Message { role: Role::Tool, parts: results.collect(), name: None };
             self.messages.insert(index, message);
@@ -135,7 +139,8 @@ mod tests {
         let call =
             |id: &str| Part::ToolCall(ToolCall { id: id.into(), name: "f".into(), ..ToolCall::default() });
         let result = |id: &str| {
-            Part::ToolResult(ToolResult { call_id: id.into(), parts: Vec::new(), is_error: false })
+            let parts = vec![Part::Text("said".to_owned())];
+            Part::ToolResult(ToolResult { call_id: id.into(), parts, is_error: false })
         };
         let say = |role, parts| Message { role, parts, name: None };
         let mut chat = Chat {
@@ -149,16 +154,18 @@ mod tests {
             Message::of_text(Role::User, "two"),
             say(Role::Assistant, vec![call("c")]),
         ]);
-        let results: Vec<(&str, bool)> = chat
+        let results: Vec<(&str, &[Part])> = chat
             .messages
             .iter()
             .flat_map(|message| &message.parts)
             .filter_map(|part| match part {
-                Part::ToolResult(result) => Some((result.call_id.as_str(), result.is_error)),
+                Part::ToolResult(result) => Some((result.call_id.as_str(), result.parts.as_slice())),
                 _ => None,
             })
             .collect();
-        assert_eq!(results, [("b", true), ("a", false), ("c", false)]);
+        let text = |text: &str| [Part::Text(text.to_owned())];
+        let (none, said) = (text(NO_RESULT), text("said"));
+        assert_eq!(results, [("b", none.as_slice()), ("a", &said), ("c", &said)]);
         // Only what the client sent now is new.
         assert_eq!(chat.added().count(), 2);
     }

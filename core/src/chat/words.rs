@@ -23,6 +23,7 @@ impl Words {
                 Feature::JsonMode | Feature::JsonSchema => "text.format",
                 Feature::Effort => "reasoning.effort",
                 Feature::ImageData | Feature::ImageUrl => "input.image",
+                Feature::ImageDetail => "input.content.detail",
                 Feature::Reasoning => "input.reasoning",
                 Feature::ForeignContent => "input.content.type",
                 _ => feature.field(),

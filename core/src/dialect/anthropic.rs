@@ -51,6 +51,10 @@ impl Dialect for Anthropic {
         &SUPPORT
     }
 
+    fn keeps_messages(&self, chat: &Chat) -> bool {
+        !chat.is_edited
+    }
+
     fn model_refuses(&self, model: &str, feature: Feature, chat: &Chat) -> bool {
         let samples = matches!(feature, Feature::Temperature | Feature::TopP | Feature::TopK);
         // Versions are dates; later ones refuse sampling parameters whatever the model.

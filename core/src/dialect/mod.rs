@@ -43,6 +43,17 @@ pub enum Wire {
     Bedrock,
 }
 
+impl Wire {
+    /// What no dialect of it has a word for, and what is left out of a request without making another of it.
+    pub const fn lacks(self, feature: Feature) -> bool {
+        match feature {
+            Feature::ImageDetail => !matches!(self, Self::Openai),
+            Feature::ToolError => matches!(self, Self::Openai),
+            _ => false,
+        }
+    }
+}
+
 /// The kind of a call in chat completions that is one of no function: its input is text of any form.
 pub const CUSTOM_CALL: &str = "custom";
 
@@ -170,6 +181,11 @@ pub trait Dialect: Sync {
     /// Whether it takes images of this media type in requests.
     fn takes_image(&self, _media_type: &str) -> bool {
         true
+    }
+
+    /// Whether the messages of a client that speaks the same format are sent as it wrote them.
+    fn keeps_messages(&self, _chat: &Chat) -> bool {
+        false
     }
 
     /// Whether a field that the canonical chat has no word for may be sent, where the client wrote the same format.

@@ -153,6 +153,10 @@ impl Dialect for OpenAi {
         (self.refuses)(model, feature, &chat.options)
     }
 
+    fn keeps_messages(&self, chat: &Chat) -> bool {
+        messages::may_pass(self, chat)
+    }
+
     fn takes_field(&self, name: &str) -> bool {
         self.fields.is_none_or(|fields| fields.contains(&name))
     }

@@ -51,6 +51,7 @@ pub fn prepare<'a>(
             _ => false,
         };
         let is_dropped_by_dialect = support.dropped.contains(feature)
+            || dialect.wire().lacks(*feature)
             || chat.is_some_and(|chat| dialect.model_refuses(&model.name, *feature, chat));
         let is_unsupported = model.unsupported.contains(feature);
         // What stands in the messages is left out by those who write them, or not at all.
@@ -72,6 +73,12 @@ pub fn prepare<'a>(
     {
         prepared.dropped.push(shown(name));
         prepared.options.to_mut().unknown.retain(|kept| kept != name);
+    }
+    if let Some(chat) = chat.filter(|chat| !chat.unread.is_empty()) {
+        let keeps_messages = is_native && dialect.keeps_messages(chat);
+        let is_said = |name: &str| name.starts_with("messages.") || name.starts_with("system.");
+        let is_kept = |name: &str| if is_said(name) { keeps_messages } else { is_native };
+        prepared.dropped.extend(chat.unread.iter().filter(|name| !is_kept(name)).map(|name| shown(name)));
     }
     if prepared.dropped.len() > MAX_NAMES {
         prepared.dropped.truncate(MAX_NAMES);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::reply::CompletionReply;
 use crate::api::extra_content::ExtraContent;
-use crate::api::fields::{Fields, invalid, invalid_field, read_as};
+use crate::api::fields::{Content, Fields, Unread, inside, invalid, invalid_field, read_as};
 use crate::api::{Asked, Format, Request, Session};
 use crate::chat::{
     Chat, Foreign, Image, ImageSource, Message, Options, Output, Part, Reasoning, Role, Schema, Tool,
@@ -15,7 +15,7 @@ use crate::chat::{
 };
 use crate::dialect::{CUSTOM_CALL, Wire};
 use crate::error::GatewayError;
-use crate::json::Json;
+use crate::json::{Json, Text};
 use crate::native::Native;
 use crate::task::{Conversation, Task};
 
@@ -31,21 +31,22 @@ pub(in crate::api) fn read(body: Vec<u8>) -> Result<Request, GatewayError> {
     asked.check()?;
     let stream = fields.take("stream")?.unwrap_or(false);
     let stream_options: StreamOptions = fields.take("stream_options")?.unwrap_or_default();
-    let messages = fields.require::<Vec<WireMessage<'_>>>("messages")?;
-    if messages.is_empty() {
+    let said = fields.require::<Vec<Fields<'_>>>("messages")?;
+    if said.is_empty() {
         return Err(invalid_field("messages", "messages is empty"));
     }
-    let messages = messages
-        .into_iter()
-        .enumerate()
-        .map(|(index, message)| message.read(&format!("messages[{index}]")))
-        .collect::<Result<_, _>>()?;
-    let options = read_options(fields)?;
+    let mut unread = Unread::default();
+    let mut messages = Vec::with_capacity(said.len());
+    for (index, message) in said.into_iter().enumerate() {
+        let read = read_message(message, &mut unread);
+        messages.push(read.map_err(|error| inside("messages", &format!("messages[{index}]"), &error))?);
+    }
+    let options = read_options(fields, &mut unread)?;
     let native = Some(Native::new(Wire::Openai, body, places));
     Ok(Request {
         format: Format::ChatCompletions,
         task: Task::Chat(Box::new(Conversation {
-            chat: Chat { messages, options, native, ..Chat::default() },
+            chat: Chat { messages, options, native, unread: unread.into_names(), ..Chat::default() },
             stream,
             reply: Box::new(CompletionReply::new(stream_options.include_usage)),
         })),
@@ -60,13 +61,13 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-fn read_options(mut fields: Fields<'_>) -> Result<Options, GatewayError> {
+fn read_options(mut fields: Fields<'_>, unread: &mut Unread) -> Result<Options, GatewayError> {
     let max_tokens = fields.take("max_tokens")?;
     let max_completion_tokens = fields.take("max_completion_tokens")?;
     if max_tokens == Some(0) || max_completion_tokens == Some(0) {
         return Err(invalid_field("max_completion_tokens", "max_completion_tokens must be at least 1"));
     }
-    let (tools, foreign_tools) = read_tools(&mut fields)?;
+    let (tools, foreign_tools) = read_tools(&mut fields, unread)?;
     let tool_choice = match fields.take("tool_choice")? {
         Some(choice) => Some(read_tool_choice(choice)?),
         None => None,
@@ -118,43 +119,37 @@ fn read_stop(stop: &RawValue) -> Result<Vec<String>, GatewayError> {
     Ok(stops.unwrap_or_default())
 }
 
-#[derive(Deserialize)]
-struct WireTool<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow)]
-    function: Option<WireFunction<'a>>,
-}
-
-#[derive(Deserialize)]
-struct WireFunction<'a> {
-    name: String,
-    description: Option<String>,
-    #[serde(borrow)]
-    parameters: Option<&'a RawValue>,
-    strict: Option<bool>,
-}
-
 /// The functions, and what else there is.
-fn read_tools(fields: &mut Fields<'_>) -> Result<(Vec<Tool>, Vec<String>), GatewayError> {
+fn read_tools(
+    fields: &mut Fields<'_>,
+    unread: &mut Unread,
+) -> Result<(Vec<Tool>, Vec<String>), GatewayError> {
     let (mut tools, mut foreign) = (Vec::new(), Vec::new());
-    for (index, tool) in
-        fields.take::<Vec<WireTool<'_>>>("tools")?.unwrap_or_default().into_iter().enumerate()
-    {
-        match tool.function {
-            Some(function) if tool.r#type == "function" => tools.push(Tool {
-                name: function.name,
-                description: function.description,
-                parameters: function.parameters.map(Json::from),
-                strict: function.strict,
-            }),
-            _ if tool.r#type == "function" => {
-                return Err(invalid_field("tools", format!("tools[{index}].function is missing")));
-            }
-            _ => foreign.push(format!("tools[{index}] ({})", tool.r#type)),
+    let listed = fields.take::<Vec<Fields<'_>>>("tools")?.unwrap_or_default();
+    for (index, mut tool) in listed.into_iter().enumerate() {
+        let wrong = |error: GatewayError| inside("tools", &format!("tools[{index}]"), &error);
+        let kind: Cow<'_, str> = tool.require("type").map_err(wrong)?;
+        if kind != "function" {
+            foreign.push(format!("tools[{index}] ({kind})"));
+            continue;
         }
+        let function = tool.require("function").map_err(wrong)?;
+        let read = read_function(function, unread);
+        tools.push(read.map_err(|error| wrong(inside("function", "function", &error)))?);
+        unread.note("tools", tool);
     }
     Ok((tools, foreign))
+}
+
+fn read_function(mut function: Fields<'_>, unread: &mut Unread) -> Result<Tool, GatewayError> {
+    let tool = Tool {
+        name: function.require("name")?,
+        description: function.take("description")?,
+        parameters: function.take::<&RawValue>("parameters")?.map(Json::from),
+        strict: function.take("strict")?,
+    };
+    unread.note("tools.function", function);
+    Ok(tool)
 }
 
 /// The choice; `None` for one that only this format has, such as `allowed_tools`.
@@ -227,22 +222,6 @@ impl ResponseFormat<'_> {
     }
 }
 
-#[derive(Deserialize)]
-struct WireMessage<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    name: Option<String>,
-    refusal: Option<String>,
-    /// The reasoning of an earlier answer, as DeepSeek and others call it.
-    reasoning_content: Option<String>,
-    reasoning_details: Option<Vec<ReasoningDetail>>,
-    #[serde(borrow)]
-    tool_calls: Option<Vec<&'a RawValue>>,
-    tool_call_id: Option<String>,
-}
-
 /// A thought with what its provider wants back, as OpenRouter writes it.
 #[derive(Deserialize)]
 struct ReasoningDetail {
@@ -251,80 +230,48 @@ struct ReasoningDetail {
     data: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct WireCall<'a> {
-    id: String,
-    #[serde(borrow)]
-    r#type: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    function: Option<CalledFunction<'a>>,
-    #[serde(borrow)]
-    extra_content: Option<ExtraContent<'a>>,
-}
-
-#[derive(Deserialize)]
-struct CalledFunction<'a> {
-    name: String,
-    #[serde(borrow)]
-    arguments: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct WirePart<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    text: Option<String>,
-    refusal: Option<String>,
-    #[serde(borrow)]
-    image_url: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct WireImage<'a> {
-    #[serde(borrow)]
-    url: Cow<'a, str>,
-    detail: Option<String>,
-}
-
-impl WireMessage<'_> {
-    fn read(self, path: &str) -> Result<Message, GatewayError> {
-        let role = match self.role.as_ref() {
-            "system" | "developer" => Role::System,
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
-            "tool" => Role::Tool,
-            other => {
-                let message = format!(
-                    "{path}.role is \"{other}\"; it must be system, developer, user, assistant or tool"
-                );
-                return Err(invalid_field("messages", message));
+fn read_message(mut message: Fields<'_>, unread: &mut Unread) -> Result<Message, GatewayError> {
+    let role: Cow<'_, str> = message.require("role")?;
+    let role = match role.as_ref() {
+        "system" | "developer" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "tool" => Role::Tool,
+        other => {
+            let message =
+                format!("role is \"{other}\"; it must be system, developer, user, assistant or tool");
+            return Err(invalid(message));
+        }
+    };
+    let content = match message.take("content")? {
+        Some(content) => read_content(content, unread)?,
+        None if role == Role::Assistant => Vec::new(),
+        None => return Err(invalid("content is missing")),
+    };
+    let parts = match role {
+        Role::System | Role::User => content,
+        Role::Assistant => {
+            // The reasoning of an earlier answer, as DeepSeek and others call it.
+            let mut parts =
+                read_reasoning(message.take("reasoning_content")?, message.take("reasoning_details")?);
+            parts.extend(content);
+            parts.extend(message.take("refusal")?.map(Part::Refusal));
+            let calls = message.take::<Vec<&RawValue>>("tool_calls")?.unwrap_or_default();
+            for (index, call) in calls.into_iter().enumerate() {
+                let path = format!("tool_calls[{index}]");
+                let read = read_call(call, unread);
+                parts.push(read.map_err(|error| inside("tool_calls", &path, &error))?);
             }
-        };
-        let content = match self.content {
-            Some(content) => read_content(path, content)?,
-            None if role == Role::Assistant => Vec::new(),
-            None => return Err(invalid_field("messages", format!("{path}.content is missing"))),
-        };
-        let parts = match role {
-            Role::System | Role::User => content,
-            Role::Assistant => {
-                let mut parts = read_reasoning(self.reasoning_content, self.reasoning_details);
-                parts.extend(content);
-                parts.extend(self.refusal.map(Part::Refusal));
-                for call in self.tool_calls.into_iter().flatten() {
-                    parts.push(read_call(path, call)?);
-                }
-                parts
-            }
-            Role::Tool => {
-                let Some(call_id) = self.tool_call_id else {
-                    return Err(invalid_field("messages", format!("{path}.tool_call_id is missing")));
-                };
-                vec![Part::ToolResult(ToolResult { call_id, parts: content, is_error: false })]
-            }
-        };
-        Ok(Message { role, parts, name: self.name })
-    }
+            parts
+        }
+        Role::Tool => {
+            let call_id = message.require("tool_call_id")?;
+            vec![Part::ToolResult(ToolResult { call_id, parts: content, is_error: false })]
+        }
+    };
+    let name = message.take("name")?;
+    unread.note("messages", message);
+    Ok(Message { role, parts, name })
 }
 
 fn read_reasoning(text: Option<String>, details: Option<Vec<ReasoningDetail>>) -> Vec<Part> {
@@ -340,61 +287,76 @@ fn read_reasoning(text: Option<String>, details: Option<Vec<ReasoningDetail>>) -
     thoughts.into_iter().map(Part::Reasoning).collect()
 }
 
-fn read_call(path: &str, raw: &RawValue) -> Result<Part, GatewayError> {
-    let wrong = |what: &str| invalid_field("messages", format!("{path}.tool_calls: {what}"));
-    let call = read_as::<WireCall<'_>>("tool_calls", raw.get())
-        .map_err(|error| invalid_field("messages", format!("{path}.{}", error.message)))?
-        .ok_or_else(|| wrong("null is no call"))?;
-    match (call.function, call.r#type.as_deref()) {
-        (Some(function), _) => Ok(Part::ToolCall(ToolCall {
-            id: call.id,
-            name: function.name,
-            arguments: function.arguments.into_owned(),
-            signature: call.extra_content.and_then(ExtraContent::into_signature),
-        })),
-        (None, Some(CUSTOM_CALL)) => Ok(Part::Foreign(Foreign {
-            wire: Wire::Openai,
-            kind: CUSTOM_CALL.to_owned(),
-            json: Json::from(raw),
-        })),
-        (None, _) => Err(wrong("only calls of functions and custom tools are supported")),
-    }
+fn read_call(raw: &RawValue, unread: &mut Unread) -> Result<Part, GatewayError> {
+    let Some(mut call) = read_as::<Fields<'_>>("type", raw.get())? else {
+        return Err(invalid("null is no call"));
+    };
+    let kind: Option<Cow<'_, str>> = call.take("type")?;
+    let Some(mut function) = call.take::<Fields<'_>>("function")? else {
+        if kind.as_deref() == Some(CUSTOM_CALL) {
+            let kind = CUSTOM_CALL.to_owned();
+            return Ok(Part::Foreign(Foreign { wire: Wire::Openai, kind, json: Json::from(raw) }));
+        }
+        return Err(invalid("only calls of functions and custom tools are supported"));
+    };
+    let wrong = |error: GatewayError| inside("function", "function", &error);
+    let read = ToolCall {
+        id: call.require("id")?,
+        name: function.require("name").map_err(wrong)?,
+        arguments: function.require("arguments").map_err(wrong)?,
+        signature: call.take("extra_content")?.and_then(ExtraContent::into_signature),
+    };
+    // Streams have it, and clients that put them together may keep it.
+    call.pass_over(&["index"]);
+    unread.note("messages.tool_calls", call);
+    unread.note("messages.tool_calls.function", function);
+    Ok(Part::ToolCall(read))
 }
 
 /// A string, or a list of parts.
-fn read_content(path: &str, content: &RawValue) -> Result<Vec<Part>, GatewayError> {
-    let wrong = |error: GatewayError| invalid_field("messages", format!("{path}.{}", error.message));
-    if content.get().starts_with('"') {
-        let text: Option<String> = read_as("content", content.get()).map_err(wrong)?;
-        return Ok(text.map(Part::Text).into_iter().collect());
+fn read_content(content: &RawValue, unread: &mut Unread) -> Result<Vec<Part>, GatewayError> {
+    match Content::read("content", content)? {
+        Content::Text(text) => Ok(vec![Part::Text(text)]),
+        Content::Parts(parts) => {
+            let read = parts.into_iter().enumerate().map(|(index, part)| {
+                read_part(part, unread)
+                    .map_err(|error| inside("content", &format!("content[{index}]"), &error))
+            });
+            read.collect()
+        }
     }
-    let parts: Option<Vec<&RawValue>> = read_as("content", content.get()).map_err(wrong)?;
-    let parts = parts.into_iter().flatten();
-    parts
-        .enumerate()
-        .map(|(index, part)| read_part(&format!("content[{index}]"), part).map_err(wrong))
-        .collect()
 }
 
-fn read_part(path: &str, raw: &RawValue) -> Result<Part, GatewayError> {
-    let missing = |field: &str| invalid_field("messages", format!("{path}.{field} is missing"));
-    let Some(part) = read_as::<WirePart<'_>>(path, raw.get())? else { return Err(missing("type")) };
-    match part.r#type.as_ref() {
-        "text" => part.text.map(Part::Text).ok_or_else(|| missing("text")),
-        "refusal" => part.refusal.map(Part::Refusal).ok_or_else(|| missing("refusal")),
-        "image_url" => {
-            let url = part.image_url.ok_or_else(|| missing("image_url"))?;
-            // Some clients write the URL without an object around it.
-            let image = if url.get().starts_with('"') {
-                read_as(path, url.get())?.map(|url| WireImage { url, detail: None })
-            } else {
-                read_as::<WireImage<'_>>(path, url.get())?
-            };
-            let image = image.ok_or_else(|| missing("image_url"))?;
-            Ok(Part::Image(Image { source: ImageSource::of_url(&image.url), detail: image.detail }))
-        }
+fn read_part(raw: &RawValue, unread: &mut Unread) -> Result<Part, GatewayError> {
+    let Some(mut part) = read_as::<Fields<'_>>("type", raw.get())? else {
+        return Err(invalid("type is missing"));
+    };
+    let kind: Cow<'_, str> = part.require("type")?;
+    let read = match kind.as_ref() {
+        "text" => Part::Text(part.require("text")?),
+        "refusal" => Part::Refusal(part.require("refusal")?),
+        "image_url" => Part::Image(read_image(part.require("image_url")?, unread)?),
         kind => {
-            Ok(Part::Foreign(Foreign { wire: Wire::Openai, kind: kind.to_owned(), json: Json::from(raw) }))
+            let kind = kind.to_owned();
+            return Ok(Part::Foreign(Foreign { wire: Wire::Openai, kind, json: Json::from(raw) }));
         }
+    };
+    unread.note("messages.content", part);
+    Ok(read)
+}
+
+fn read_image(raw: &RawValue, unread: &mut Unread) -> Result<Image, GatewayError> {
+    // Some clients write the URL without an object around it.
+    if raw.get().starts_with('"') {
+        let Text(url) = read_as("image_url", raw.get())?.unwrap_or_default();
+        return Ok(Image { source: ImageSource::of_url(&url), detail: None });
     }
+    let wrong = |error: GatewayError| inside("image_url", "image_url", &error);
+    let Some(mut image) = read_as::<Fields<'_>>("image_url", raw.get())? else {
+        return Err(invalid("image_url is missing"));
+    };
+    let Text(url) = image.require("url").map_err(wrong)?;
+    let detail = image.take("detail").map_err(wrong)?;
+    unread.note("messages.content.image_url", image);
+    Ok(Image { source: ImageSource::of_url(&url), detail })
 }

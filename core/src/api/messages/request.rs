@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::reply::MessageReply;
 use super::tools::{read_tool_choice, read_tools};
 use crate::api::extra_content::ExtraContent;
-use crate::api::fields::{Content, Fields, inside, invalid, invalid_field, read_as};
+use crate::api::fields::{Content, Fields, Unread, inside, invalid, invalid_field, read_as};
 use crate::api::{Asked, Format, Request, Session};
 use crate::chat::{
     Chat, Effort, Foreign, Image, ImageSource, Message, Options, Output, Part, Reasoning, Role, Schema,
@@ -18,6 +18,9 @@ use crate::error::GatewayError;
 use crate::json::Json;
 use crate::native::Native;
 use crate::task::{Conversation, Task};
+
+/// Where the blocks of a message are.
+const CONTENT: &str = "messages.content";
 
 /// Reads a request body.
 ///
@@ -30,24 +33,32 @@ pub(in crate::api) fn read(body: Vec<u8>) -> Result<Request, GatewayError> {
     let asked = Asked { model: fields.take("model")?, models: fields.take("models")?, route: None };
     asked.check()?;
     let stream = fields.take("stream")?.unwrap_or(false);
-    let mut messages = Vec::new();
+    let (mut messages, mut unread) = (Vec::new(), Unread::default());
     if let Some(system) = fields.take::<&RawValue>("system")? {
-        messages.extend(read_system(system)?);
+        messages.extend(read_system(system, &mut unread)?);
     }
     let said = fields.require::<Vec<&RawValue>>("messages")?;
     if said.is_empty() {
         return Err(invalid_field("messages", "messages is empty"));
     }
     for (index, message) in said.into_iter().enumerate() {
-        read_message(message, &format!("messages[{index}]"), &mut messages)?;
+        read_message(message, &format!("messages[{index}]"), &mut messages, &mut unread)?;
     }
-    let options = read_options(fields)?;
+    let options = read_options(fields, &mut unread)?;
     let is_edited = holds_foreign_state(&messages);
     let native = Some(Native::new(Wire::Anthropic, body, places));
     Ok(Request {
         format: Format::Messages,
         task: Task::Chat(Box::new(Conversation {
-            chat: Chat { messages, options, native, is_edited, words: Words::Messages, ..Chat::default() },
+            chat: Chat {
+                messages,
+                options,
+                native,
+                unread: unread.into_names(),
+                is_edited,
+                words: Words::Messages,
+                ..Chat::default()
+            },
             stream,
             reply: Box::new(MessageReply::default()),
         })),
@@ -56,12 +67,12 @@ pub(in crate::api) fn read(body: Vec<u8>) -> Result<Request, GatewayError> {
     })
 }
 
-fn read_options(mut fields: Fields<'_>) -> Result<Options, GatewayError> {
+fn read_options(mut fields: Fields<'_>, unread: &mut Unread) -> Result<Options, GatewayError> {
     let max_tokens: u32 = fields.require("max_tokens")?;
     if max_tokens == 0 {
         return Err(invalid_field("max_tokens", "max_tokens must be at least 1"));
     }
-    let (tools, foreign_tools) = read_tools(&mut fields)?;
+    let (tools, foreign_tools) = read_tools(&mut fields, unread)?;
     let mut options = Options {
         temperature: fields.take("temperature")?,
         top_p: fields.take("top_p")?,
@@ -73,16 +84,17 @@ fn read_options(mut fields: Fields<'_>) -> Result<Options, GatewayError> {
         ..Options::default()
     };
     if let Some(choice) = fields.take("tool_choice")? {
-        (options.tool_choice, options.parallel_tool_calls) = read_tool_choice(choice)?;
+        (options.tool_choice, options.parallel_tool_calls) = read_tool_choice(choice, unread)?;
     }
     if let Some(mut metadata) = fields.take::<Fields<'_>>("metadata")? {
         options.user = within("metadata", metadata.take("user_id"))?;
+        unread.note("metadata", metadata);
     }
     if let Some(config) = fields.take("output_config")? {
-        within("output_config", read_output_config(config, &mut options))?;
+        within("output_config", read_output_config(config, &mut options, unread))?;
     }
     if let Some(thinking) = fields.take("thinking")? {
-        within("thinking", read_thinking(thinking, &mut options))?;
+        within("thinking", read_thinking(thinking, &mut options, unread))?;
     }
     options.unknown = fields.rest();
     Ok(options)
@@ -93,9 +105,15 @@ pub(super) fn within<T>(name: &str, result: Result<T, GatewayError>) -> Result<T
     result.map_err(|error| inside(name, name, &error))
 }
 
-fn read_output_config(mut config: Fields<'_>, options: &mut Options) -> Result<(), GatewayError> {
+fn read_output_config(
+    mut config: Fields<'_>,
+    options: &mut Options,
+    unread: &mut Unread,
+) -> Result<(), GatewayError> {
     options.effort = config.take("effort")?;
-    let Some(mut format) = config.take::<Fields<'_>>("format")? else { return Ok(()) };
+    let format = config.take::<Fields<'_>>("format")?;
+    unread.note("output_config", config);
+    let Some(mut format) = format else { return Ok(()) };
     let wrong = |error: GatewayError| inside("format", "format", &error);
     let kind: Cow<'_, str> = format.require("type").map_err(wrong)?;
     if kind != "json_schema" {
@@ -108,10 +126,15 @@ fn read_output_config(mut config: Fields<'_>, options: &mut Options) -> Result<(
         schema: Json::from(schema),
         strict: Some(true),
     });
+    unread.note("output_config.format", format);
     Ok(())
 }
 
-fn read_thinking(mut thinking: Fields<'_>, options: &mut Options) -> Result<(), GatewayError> {
+fn read_thinking(
+    mut thinking: Fields<'_>,
+    options: &mut Options,
+    unread: &mut Unread,
+) -> Result<(), GatewayError> {
     let kind: Cow<'_, str> = thinking.require("type")?;
     match kind.as_ref() {
         "enabled" => options.thinking_budget = Some(thinking.require("budget_tokens")?),
@@ -123,16 +146,18 @@ fn read_thinking(mut thinking: Fields<'_>, options: &mut Options) -> Result<(), 
             return Err(invalid(message));
         }
     }
+    unread.note("thinking", thinking);
     Ok(())
 }
 
 /// The system's text; blocks are joined by blank lines.
-fn read_system(system: &RawValue) -> Result<Option<Message>, GatewayError> {
+fn read_system(system: &RawValue, unread: &mut Unread) -> Result<Option<Message>, GatewayError> {
     let texts = match Content::read("system", system)? {
         Content::Text(text) => vec![text],
         Content::Parts(blocks) => {
             let read = blocks.into_iter().enumerate().map(|(index, block)| {
-                read_text(block).map_err(|error| inside("system", &format!("system[{index}]"), &error))
+                read_text(block, unread)
+                    .map_err(|error| inside("system", &format!("system[{index}]"), &error))
             });
             read.collect::<Result<_, _>>()?
         }
@@ -141,24 +166,33 @@ fn read_system(system: &RawValue) -> Result<Option<Message>, GatewayError> {
     Ok((!text.is_empty()).then(|| Message::of_text(Role::System, text)))
 }
 
-fn read_text(block: &RawValue) -> Result<String, GatewayError> {
-    match read_block(block)? {
-        Part::Text(text) => Ok(text),
-        _ => Err(invalid("type must be text")),
+fn read_text(raw: &RawValue, unread: &mut Unread) -> Result<String, GatewayError> {
+    let (mut block, kind) = open_block(raw)?;
+    if kind != "text" {
+        return Err(invalid("type must be text"));
     }
+    let text = block.require("text")?;
+    unread.note("system", block);
+    Ok(text)
 }
 
 /// Reads a message into those it is of: the results of tools are their own.
-fn read_message(raw: &RawValue, path: &str, messages: &mut Vec<Message>) -> Result<(), GatewayError> {
+fn read_message(
+    raw: &RawValue,
+    path: &str,
+    messages: &mut Vec<Message>,
+    unread: &mut Unread,
+) -> Result<(), GatewayError> {
     let wrong = |error: GatewayError| inside("messages", path, &error);
     let Some(mut message) = read_as::<Fields<'_>>("messages", raw.get())? else {
         return Err(invalid_field("messages", format!("{path} is null")));
     };
     let role: Cow<'_, str> = message.require("role").map_err(wrong)?;
     let content: &RawValue = message.require("content").map_err(wrong)?;
+    unread.note("messages", message);
     let role = match role.as_ref() {
         "system" => {
-            let system = read_system(content).map_err(|_| wrong(invalid("content must be text")))?;
+            let system = read_system(content, unread).map_err(|_| wrong(invalid("content must be text")))?;
             messages.extend(system);
             return Ok(());
         }
@@ -169,7 +203,7 @@ fn read_message(raw: &RawValue, path: &str, messages: &mut Vec<Message>) -> Resu
             return Err(wrong(invalid(message)));
         }
     };
-    let parts = read_content(content, read_block).map_err(wrong)?;
+    let parts = read_content(content, unread, read_block).map_err(wrong)?;
     let (results, rest): (Vec<_>, Vec<_>) =
         parts.into_iter().partition(|part| matches!(part, Part::ToolResult(_)));
     let is_said = results.is_empty() || !rest.is_empty();
@@ -185,25 +219,26 @@ fn read_message(raw: &RawValue, path: &str, messages: &mut Vec<Message>) -> Resu
 /// A string, or a list of blocks that `read` reads.
 fn read_content(
     content: &RawValue,
-    read: fn(&RawValue) -> Result<Part, GatewayError>,
+    unread: &mut Unread,
+    read: fn(&RawValue, &mut Unread) -> Result<Part, GatewayError>,
 ) -> Result<Vec<Part>, GatewayError> {
     match Content::read("content", content)? {
         Content::Text(text) => Ok(vec![Part::Text(text)]),
         Content::Parts(blocks) => {
             let parts = blocks.into_iter().enumerate().map(|(index, block)| {
-                read(block).map_err(|error| inside("content", &format!("content[{index}]"), &error))
+                read(block, unread).map_err(|error| inside("content", &format!("content[{index}]"), &error))
             });
             parts.collect()
         }
     }
 }
 
-fn read_block(raw: &RawValue) -> Result<Part, GatewayError> {
+fn read_block(raw: &RawValue, unread: &mut Unread) -> Result<Part, GatewayError> {
     let (block, kind) = open_block(raw)?;
     if kind != "tool_result" {
-        return read_plain(raw, block, &kind);
+        return read_plain(raw, block, &kind, unread);
     }
-    Ok(match read_result(block)? {
+    Ok(match read_result(block, unread)? {
         Ok(result) => Part::ToolResult(result),
         Err(inner) => foreign(raw, format!("tool_result ({inner})")),
     })
@@ -224,19 +259,24 @@ fn foreign(raw: &RawValue, kind: String) -> Part {
 
 /// A block that holds no others. A result within a result is none that anybody here knows: to read it as one would go as
 /// deep as a client likes.
-fn read_plain_block(raw: &RawValue) -> Result<Part, GatewayError> {
+fn read_plain_block(raw: &RawValue, unread: &mut Unread) -> Result<Part, GatewayError> {
     let (block, kind) = open_block(raw)?;
-    read_plain(raw, block, &kind)
+    read_plain(raw, block, &kind, unread)
 }
 
-fn read_plain(raw: &RawValue, mut block: Fields<'_>, kind: &str) -> Result<Part, GatewayError> {
-    Ok(match kind {
+fn read_plain(
+    raw: &RawValue,
+    mut block: Fields<'_>,
+    kind: &str,
+    unread: &mut Unread,
+) -> Result<Part, GatewayError> {
+    let part = match kind {
         "text" => Part::Text(block.require("text")?),
         "image" => {
             let source = block.require("source")?;
-            match read_image(source).map_err(|error| inside("source", "source", &error))? {
+            match read_image(source, unread).map_err(|error| inside("source", "source", &error))? {
                 Some(source) => Part::Image(Image { source, detail: None }),
-                None => foreign(raw, "image (file)".to_owned()),
+                None => return Ok(foreign(raw, "image (file)".to_owned())),
             }
         }
         "thinking" => Part::Reasoning(Reasoning {
@@ -257,31 +297,39 @@ fn read_plain(raw: &RawValue, mut block: Fields<'_>, kind: &str) -> Result<Part,
                 signature: extra.and_then(ExtraContent::into_signature),
             })
         }
-        _ => foreign(raw, kind.to_owned()),
-    })
+        _ => return Ok(foreign(raw, kind.to_owned())),
+    };
+    unread.note(CONTENT, block);
+    Ok(part)
 }
 
 /// `None` for images that only the provider has.
-fn read_image(mut source: Fields<'_>) -> Result<Option<ImageSource>, GatewayError> {
+fn read_image(mut source: Fields<'_>, unread: &mut Unread) -> Result<Option<ImageSource>, GatewayError> {
     let kind: Cow<'_, str> = source.require("type")?;
-    Ok(match kind.as_ref() {
+    let image = match kind.as_ref() {
         "base64" => Some(ImageSource::Data {
             media_type: source.require("media_type")?,
             base64: source.require("data")?,
         }),
         "url" => Some(ImageSource::Url(source.require("url")?)),
-        _ => None,
-    })
+        _ => return Ok(None),
+    };
+    unread.note("messages.content.source", source);
+    Ok(image)
 }
 
 /// The result of a tool; the kind of its content where no other format has a word for that.
-fn read_result(mut block: Fields<'_>) -> Result<Result<ToolResult, String>, GatewayError> {
+fn read_result(
+    mut block: Fields<'_>,
+    unread: &mut Unread,
+) -> Result<Result<ToolResult, String>, GatewayError> {
     let call_id = block.require("tool_use_id")?;
     let is_error = block.take("is_error")?.unwrap_or(false);
     let parts = match block.take("content")? {
-        Some(content) => read_content(content, read_plain_block)?,
+        Some(content) => read_content(content, unread, read_plain_block)?,
         None => Vec::new(),
     };
+    unread.note(CONTENT, block);
     let foreign = parts.iter().find_map(|part| match part {
         Part::Text(_) | Part::Image(_) => None,
         Part::Foreign(foreign) => Some(foreign.kind.clone()),

@@ -5,37 +5,43 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::request::within;
-use crate::api::fields::{Fields, inside, invalid};
+use crate::api::fields::{Fields, Unread, inside, invalid};
 use crate::chat::{Tool, ToolChoice};
 use crate::error::GatewayError;
 use crate::json::Json;
 
 /// The functions, and what else there is.
-pub(super) fn read_tools(fields: &mut Fields<'_>) -> Result<(Vec<Tool>, Vec<String>), GatewayError> {
+pub(super) fn read_tools(
+    fields: &mut Fields<'_>,
+    unread: &mut Unread,
+) -> Result<(Vec<Tool>, Vec<String>), GatewayError> {
     let (mut tools, mut foreign) = (Vec::new(), Vec::new());
     let listed = fields.take::<Vec<Fields<'_>>>("tools")?.unwrap_or_default();
     for (index, mut tool) in listed.into_iter().enumerate() {
         let wrong = |error: GatewayError| inside("tools", &format!("tools[{index}]"), &error);
         match tool.take::<Cow<'_, str>>("type").map_err(wrong)? {
             Some(kind) if kind != "custom" => foreign.push(format!("tools[{index}] ({kind})")),
-            _ => tools.push(read_function(tool).map_err(wrong)?),
+            _ => tools.push(read_function(tool, unread).map_err(wrong)?),
         }
     }
     Ok((tools, foreign))
 }
 
-fn read_function(mut tool: Fields<'_>) -> Result<Tool, GatewayError> {
-    Ok(Tool {
+fn read_function(mut tool: Fields<'_>, unread: &mut Unread) -> Result<Tool, GatewayError> {
+    let read = Tool {
         name: tool.require("name")?,
         description: tool.take("description")?,
         parameters: tool.take::<&RawValue>("input_schema")?.map(Json::from),
         strict: tool.take("strict")?,
-    })
+    };
+    unread.note("tools", tool);
+    Ok(read)
 }
 
 /// Which tool must be called, and whether several may be at once.
 pub(super) fn read_tool_choice(
     mut choice: Fields<'_>,
+    unread: &mut Unread,
 ) -> Result<(Option<ToolChoice>, Option<bool>), GatewayError> {
     let mut read = || {
         let kind: Cow<'_, str> = choice.require("type")?;
@@ -52,5 +58,7 @@ pub(super) fn read_tool_choice(
         };
         Ok((Some(tool), is_single.then_some(false)))
     };
-    within("tool_choice", read())
+    let read = within("tool_choice", read())?;
+    unread.note("tool_choice", choice);
+    Ok(read)
 }

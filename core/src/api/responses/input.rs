@@ -6,14 +6,18 @@ use serde_json::value::RawValue;
 
 use super::items::Sealed;
 use crate::api::extra_content::ExtraContent;
-use crate::api::fields::{Content, Fields, inside, invalid, invalid_field, read_as};
+use crate::api::fields::{Content, Fields, Unread, inside, invalid, invalid_field, read_as};
 use crate::chat::{Foreign, Image, ImageSource, Message, Part, Reasoning, Role, ToolCall, ToolResult};
 use crate::dialect::Wire;
 use crate::error::GatewayError;
 use crate::json::{Json, ObjectWriter};
 
 /// Reads the input and appends its messages.
-pub(super) fn read_input(input: &RawValue, messages: &mut Vec<Message>) -> Result<(), GatewayError> {
+pub(super) fn read_input(
+    input: &RawValue,
+    messages: &mut Vec<Message>,
+    unread: &mut Unread,
+) -> Result<(), GatewayError> {
     let items = match Content::read("input", input)? {
         Content::Text(text) => {
             messages.push(Message::of_text(Role::User, text));
@@ -25,20 +29,22 @@ pub(super) fn read_input(input: &RawValue, messages: &mut Vec<Message>) -> Resul
         return Err(invalid_field("input", "input is empty"));
     }
     for (index, item) in items.into_iter().enumerate() {
-        let read = read_item(item, messages);
+        let read = read_item(item, messages, unread);
         read.map_err(|error| inside("input", &format!("input[{index}]"), &error))?;
     }
     Ok(())
 }
 
-fn read_item(raw: &RawValue, messages: &mut Vec<Message>) -> Result<(), GatewayError> {
+fn read_item(raw: &RawValue, messages: &mut Vec<Message>, unread: &mut Unread) -> Result<(), GatewayError> {
     let Some(mut item) = read_as::<Fields<'_>>("type", raw.get())? else {
         return Err(invalid("type is missing"));
     };
     let kind: Option<Cow<'_, str>> = item.take("type")?;
+    // What an answer had, and is sent back with it.
+    item.pass_over(&["id", "status"]);
     match kind.as_deref().unwrap_or("message") {
-        "message" => read_message(item, messages)?,
-        "reasoning" => add(messages, Role::Assistant, read_reasoning(item)?.map(Part::Reasoning)),
+        "message" => read_message(&mut item, messages, unread)?,
+        "reasoning" => add(messages, Role::Assistant, read_reasoning(&mut item)?.map(Part::Reasoning)),
         "function_call" => {
             let extra = item.take::<ExtraContent<'_>>("extra_content")?;
             let call = ToolCall {
@@ -51,7 +57,7 @@ fn read_item(raw: &RawValue, messages: &mut Vec<Message>) -> Result<(), GatewayE
         }
         "function_call_output" => {
             let call_id = item.require("call_id")?;
-            let parts = read_content("output", item.require("output")?)?;
+            let parts = read_content("output", item.require("output")?, unread)?;
             if parts.iter().any(|part| !matches!(part, Part::Text(_) | Part::Image(_))) {
                 return Err(invalid("output may be text and images"));
             }
@@ -60,6 +66,7 @@ fn read_item(raw: &RawValue, messages: &mut Vec<Message>) -> Result<(), GatewayE
         }
         other => return Err(invalid(format!("type is \"{other}\", which is not supported"))),
     }
+    unread.note("input", item);
     Ok(())
 }
 
@@ -71,7 +78,11 @@ fn add(messages: &mut Vec<Message>, role: Role, parts: impl IntoIterator<Item = 
     }
 }
 
-fn read_message(mut item: Fields<'_>, messages: &mut Vec<Message>) -> Result<(), GatewayError> {
+fn read_message(
+    item: &mut Fields<'_>,
+    messages: &mut Vec<Message>,
+    unread: &mut Unread,
+) -> Result<(), GatewayError> {
     let role: Cow<'_, str> = item.require("role")?;
     let role = match role.as_ref() {
         "user" => Role::User,
@@ -82,7 +93,7 @@ fn read_message(mut item: Fields<'_>, messages: &mut Vec<Message>) -> Result<(),
             return Err(invalid(message));
         }
     };
-    let parts = read_content("content", item.require("content")?)?;
+    let parts = read_content("content", item.require("content")?, unread)?;
     if role == Role::Assistant {
         add(messages, role, parts);
     } else {
@@ -92,7 +103,7 @@ fn read_message(mut item: Fields<'_>, messages: &mut Vec<Message>) -> Result<(),
 }
 
 /// A thought; `None` where there is nothing in it, or nothing that anybody here can read.
-fn read_reasoning(mut item: Fields<'_>) -> Result<Option<Reasoning>, GatewayError> {
+fn read_reasoning(item: &mut Fields<'_>) -> Result<Option<Reasoning>, GatewayError> {
     let mut text = String::new();
     for name in ["summary", "content"] {
         for mut part in item.take::<Vec<Fields<'_>>>(name)?.unwrap_or_default() {
@@ -114,24 +125,24 @@ fn read_reasoning(mut item: Fields<'_>) -> Result<Option<Reasoning>, GatewayErro
 }
 
 /// A string, or a list of parts.
-fn read_content(name: &str, content: &RawValue) -> Result<Vec<Part>, GatewayError> {
+fn read_content(name: &str, content: &RawValue, unread: &mut Unread) -> Result<Vec<Part>, GatewayError> {
     match Content::read(name, content)? {
         Content::Text(text) => Ok(vec![Part::Text(text)]),
         Content::Parts(parts) => {
             let read = parts.into_iter().enumerate().map(|(index, part)| {
-                read_part(part).map_err(|error| inside(name, &format!("{name}[{index}]"), &error))
+                read_part(part, unread).map_err(|error| inside(name, &format!("{name}[{index}]"), &error))
             });
             read.collect()
         }
     }
 }
 
-fn read_part(raw: &RawValue) -> Result<Part, GatewayError> {
+fn read_part(raw: &RawValue, unread: &mut Unread) -> Result<Part, GatewayError> {
     let Some(mut part) = read_as::<Fields<'_>>("type", raw.get())? else {
         return Err(invalid("type is missing"));
     };
     let kind: Cow<'_, str> = part.require("type")?;
-    Ok(match kind.as_ref() {
+    let read = match kind.as_ref() {
         "input_text" | "output_text" | "text" => Part::Text(part.require("text")?),
         "refusal" => Part::Refusal(part.require("refusal")?),
         "input_image" => {
@@ -141,10 +152,12 @@ fn read_part(raw: &RawValue) -> Result<Part, GatewayError> {
             let url: Cow<'_, str> = part.require("image_url")?;
             Part::Image(Image { source: ImageSource::of_url(&url), detail: part.take("detail")? })
         }
-        "input_audio" => foreign("input_audio", Json::from(raw)),
-        "input_file" => read_file(part)?,
+        "input_audio" => return Ok(foreign("input_audio", Json::from(raw))),
+        "input_file" => read_file(&mut part)?,
         other => return Err(invalid(format!("type is \"{other}\", which is not supported"))),
-    })
+    };
+    unread.note("input.content", part);
+    Ok(read)
 }
 
 fn foreign(kind: &str, json: Json) -> Part {
@@ -152,7 +165,7 @@ fn foreign(kind: &str, json: Json) -> Part {
 }
 
 /// A file, as chat completions have it.
-fn read_file(mut part: Fields<'_>) -> Result<Part, GatewayError> {
+fn read_file(part: &mut Fields<'_>) -> Result<Part, GatewayError> {
     if part.take::<&RawValue>("file_url")?.is_some() {
         return Err(invalid("file_url is not supported"));
     }

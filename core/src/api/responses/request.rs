@@ -12,7 +12,7 @@ use super::echo::Echo;
 use super::input::read_input;
 use super::reply::ResponseReply;
 use super::response_id;
-use crate::api::fields::{Fields, inside, invalid, invalid_field, read_as};
+use crate::api::fields::{Fields, Unread, inside, invalid, invalid_field, read_as};
 use crate::api::request::previous_response;
 use crate::api::{Asked, Format, Request, Session};
 use crate::chat::{Chat, Message, Options, Output, Role, Schema, Tool, ToolChoice, Words};
@@ -49,12 +49,19 @@ pub(in crate::api) fn read(body: Vec<u8>) -> Result<Request, GatewayError> {
     echo.instructions = fields.take("instructions")?;
     let instructions = echo.instructions.iter().filter(|text| !text.is_empty());
     let mut messages: Vec<Message> = instructions.map(|text| Message::of_text(Role::System, text)).collect();
-    read_input(fields.require("input")?, &mut messages)?;
-    let options = read_options(fields, &mut echo)?;
+    let mut unread = Unread::default();
+    read_input(fields.require("input")?, &mut messages, &mut unread)?;
+    let options = read_options(fields, &mut echo, &mut unread)?;
     Ok(Request {
         format: Format::Responses,
         task: Task::Chat(Box::new(Conversation {
-            chat: Chat { messages, options, words: Words::Responses, ..Chat::default() },
+            chat: Chat {
+                messages,
+                options,
+                unread: unread.into_names(),
+                words: Words::Responses,
+                ..Chat::default()
+            },
             stream,
             reply: Box::new(ResponseReply::new(echo)),
         })),
@@ -88,7 +95,11 @@ fn read_session(fields: &mut Fields<'_>, echo: &mut Echo) -> Result<Session, Gat
     Ok(if is_stored { Session::Continue { id, after } } else { Session::Recall { id, after } })
 }
 
-fn read_options(mut fields: Fields<'_>, echo: &mut Echo) -> Result<Options, GatewayError> {
+fn read_options(
+    mut fields: Fields<'_>,
+    echo: &mut Echo,
+    unread: &mut Unread,
+) -> Result<Options, GatewayError> {
     for name in MEANINGLESS {
         fields.take::<&RawValue>(name)?;
     }
@@ -114,7 +125,7 @@ fn read_options(mut fields: Fields<'_>, echo: &mut Echo) -> Result<Options, Gate
     };
     if let Some(tools) = fields.take::<&RawValue>("tools")? {
         echo.tools = compact(tools);
-        (options.tools, options.foreign_tools) = read_tools(tools)?;
+        (options.tools, options.foreign_tools) = read_tools(tools, unread)?;
     }
     if let Some(choice) = fields.take::<&RawValue>("tool_choice")? {
         echo.tool_choice = compact(choice);
@@ -123,7 +134,7 @@ fn read_options(mut fields: Fields<'_>, echo: &mut Echo) -> Result<Options, Gate
     if let Some(text) = fields.take::<&RawValue>("text")? {
         echo.text = compact(text);
         if let Some(text) = read_as("text", text.get())? {
-            read_text(text, &mut options).map_err(|error| inside("text", "text", &error))?;
+            read_text(text, &mut options, unread).map_err(|error| inside("text", "text", &error))?;
         }
     }
     if let Some(reasoning) = fields.take::<&RawValue>("reasoning")? {
@@ -131,6 +142,9 @@ fn read_options(mut fields: Fields<'_>, echo: &mut Echo) -> Result<Options, Gate
         if let Some(mut reasoning) = read_as::<Fields<'_>>("reasoning", reasoning.get())? {
             let effort = reasoning.take("effort");
             options.effort = effort.map_err(|error| inside("reasoning", "reasoning", &error))?;
+            // What there is of reasoning comes in any case.
+            reasoning.pass_over(&["summary", "generate_summary"]);
+            unread.note("reasoning", reasoning);
         }
     }
     // Nobody would see the probabilities.
@@ -141,14 +155,14 @@ fn read_options(mut fields: Fields<'_>, echo: &mut Echo) -> Result<Options, Gate
 }
 
 /// The functions, and what else there is.
-fn read_tools(tools: &RawValue) -> Result<(Vec<Tool>, Vec<String>), GatewayError> {
+fn read_tools(tools: &RawValue, unread: &mut Unread) -> Result<(Vec<Tool>, Vec<String>), GatewayError> {
     let (mut functions, mut foreign) = (Vec::new(), Vec::new());
     let listed: Option<Vec<Fields<'_>>> = read_as("tools", tools.get())?;
     for (index, mut tool) in listed.unwrap_or_default().into_iter().enumerate() {
         let wrong = |error: GatewayError| inside("tools", &format!("tools[{index}]"), &error);
         let kind: Cow<'_, str> = tool.require("type").map_err(wrong)?;
         if kind == "function" {
-            functions.push(read_function(tool).map_err(wrong)?);
+            functions.push(read_function(tool, unread).map_err(wrong)?);
         } else {
             foreign.push(format!("tools[{index}] ({kind})"));
         }
@@ -156,13 +170,15 @@ fn read_tools(tools: &RawValue) -> Result<(Vec<Tool>, Vec<String>), GatewayError
     Ok((functions, foreign))
 }
 
-fn read_function(mut tool: Fields<'_>) -> Result<Tool, GatewayError> {
-    Ok(Tool {
+fn read_function(mut tool: Fields<'_>, unread: &mut Unread) -> Result<Tool, GatewayError> {
+    let read = Tool {
         name: tool.require("name")?,
         description: tool.take("description")?,
         parameters: tool.take::<&RawValue>("parameters")?.map(Json::from),
         strict: tool.take("strict")?,
-    })
+    };
+    unread.note("tools", tool);
+    Ok(read)
 }
 
 fn read_tool_choice(choice: &RawValue) -> Result<ToolChoice, GatewayError> {
@@ -187,11 +203,11 @@ fn read_tool_choice(choice: &RawValue) -> Result<ToolChoice, GatewayError> {
     choice.require("name").map(ToolChoice::Named).map_err(wrong)
 }
 
-fn read_text(mut text: Fields<'_>, options: &mut Options) -> Result<(), GatewayError> {
+fn read_text(mut text: Fields<'_>, options: &mut Options, unread: &mut Unread) -> Result<(), GatewayError> {
     if let Some(format) = text.take::<Fields<'_>>("format")? {
         options.output = read_format(format).map_err(|error| inside("text", "format", &error))?;
     }
-    options.unknown.extend(text.rest().into_iter().map(|name| format!("text.{name}")));
+    unread.note("text", text);
     Ok(())
 }
 

@@ -72,7 +72,8 @@ fn reads_every_field() {
     assert_eq!(options.tool_choice, Some(ToolChoice::Named("f".into())));
     let mut unknown = options.unknown.clone();
     unknown.sort();
-    assert_eq!(unknown, ["max_tool_calls", "text.verbosity", "top_logprobs"]);
+    assert_eq!(unknown, ["max_tool_calls", "top_logprobs"]);
+    assert_eq!(chat.unread, ["text.verbosity"]);
 }
 
 #[test]

@@ -6,28 +6,37 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::OpenAi;
-use crate::chat::{Feature, Foreign, Image, Message, Part, Role, ToolCall, ToolResult};
+use crate::chat::{Chat, Feature, Foreign, Image, Message, Part, Role, ToolCall, ToolResult};
 use crate::dialect::{CUSTOM_CALL, Call, Wire, ids, objects};
 use crate::json::{self, Json};
 use crate::native::Native;
 
-/// The messages: the client's own text where it may pass as it is, else written anew.
-pub(super) fn write(openai: &OpenAi, call: &Call<'_>, native: Option<&Native>, out: &mut Vec<u8>) {
-    let chat = call.chat;
-    let drops = |feature| openai.support.dropped.contains(&feature);
-    let keeps_names = !drops(Feature::Names);
+/// Whether the client's own text may pass as it is.
+pub(super) fn may_pass(openai: &OpenAi, chat: &Chat) -> bool {
     let is_rewritten = chat.is_edited
         || openai.short_call_ids
         || (openai.fields.is_some() && holds_refusal(&chat.messages))
         || (openai.parses_arguments && !calls_with_objects(&chat.messages))
-        || !keeps_names
+        || !keeps_names(openai)
         || (!openai.takes_state_back && holds_state(&chat.messages))
         || (openai.wants_thoughts() && lacks_thoughts(&chat.messages));
-    if !is_rewritten && let Some(raw) = native.and_then(|native| native.get("messages")) {
+    !is_rewritten
+}
+
+fn keeps_names(openai: &OpenAi) -> bool {
+    !openai.support.dropped.contains(&Feature::Names)
+}
+
+/// The messages: the client's own text where it may pass, else written anew.
+pub(super) fn write(openai: &OpenAi, call: &Call<'_>, native: Option<&Native>, out: &mut Vec<u8>) {
+    let chat = call.chat;
+    if may_pass(openai, chat)
+        && let Some(raw) = native.and_then(|native| native.get("messages"))
+    {
         out.extend_from_slice(raw.as_bytes());
         return;
     }
-    let writer = MessageWriter { openai, keeps_names };
+    let writer = MessageWriter { openai, keeps_names: keeps_names(openai) };
     out.push(b'[');
     let start = out.len();
     for message in &chat.messages {

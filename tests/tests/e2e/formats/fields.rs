@@ -125,6 +125,97 @@ async fn what_a_provider_cannot_take_is_left_out_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_inside_of_messages_and_tools_is_told() {
+    let models = json!(["vllm:ok", "gemini:ok", "openai:ok", "anthropic:claude-opus-4-6"]);
+    let stack = Stack::builder().every_provider().models(models.as_array().unwrap().clone()).start().await;
+    let cached = json!({"type": "ephemeral"});
+    let in_chat = json!({
+        "messages": [
+            {"role": "user", "x_mood": "good", "content": [
+                {"type": "text", "text": "hi", "cache_control": cached},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk=", "detail": "low"}},
+            ]},
+        ],
+        "tools": [{"type": "function", "cache_control": cached, "function": {"name": "f", "x_kind": 1}}],
+    });
+    let in_messages = json!({
+        "max_tokens": 9,
+        "system": [{"type": "text", "text": "s", "cache_control": cached}],
+        "thinking": {"type": "adaptive", "display": "omitted"},
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": cached}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "no", "is_error": true},
+            ]},
+        ],
+        "tools": [{"name": "f", "input_schema": {"type": "object"}, "cache_control": cached}],
+    });
+    let in_responses = json!({
+        "input": [{"role": "user", "phase": "x", "content": [{"type": "input_text", "text": "hi", "x_part": 1}]}],
+        "text": {"verbosity": "low"},
+    });
+    let of_content = "messages.content.cache_control";
+    for (path, model, fields, expected) in [
+        ("/v1/chat/completions", "vllm:ok", &in_chat, vec![]),
+        (
+            "/v1/chat/completions",
+            "gemini:ok",
+            &in_chat,
+            vec![
+                of_content,
+                "messages.content.image_url.detail",
+                "messages.x_mood",
+                "tools.cache_control",
+                "tools.function.x_kind",
+            ],
+        ),
+        ("/v1/messages", "anthropic:claude-opus-4-6", &in_messages, vec![]),
+        (
+            "/v1/messages",
+            "openai:ok",
+            &in_messages,
+            vec![
+                of_content,
+                "messages.content.is_error",
+                "system.cache_control",
+                "thinking.display",
+                "tools.cache_control",
+            ],
+        ),
+        (
+            "/v1/responses",
+            "openai:ok",
+            &in_responses,
+            vec!["input.content.x_part", "input.phase", "text.verbosity"],
+        ),
+    ] {
+        let mut body = fields.clone();
+        body["model"] = json!(model);
+        let reply = ask(&stack, path, &body).await;
+        assert_eq!(reply.status, 200, "{model}: {}", reply.text());
+        let mut told = dropped(&reply.headers);
+        told.sort_unstable();
+        assert_eq!(told, expected, "{path} {model}");
+    }
+    // What a session remembers goes in front of the messages, which are then written anew.
+    let told_of = async |session: &str| {
+        let mut body = in_messages.clone();
+        body["model"] = json!("anthropic:claude-opus-4-6");
+        body["messages"] = json!([in_messages["messages"][0]]);
+        let request = stack.gateway().request(Method::POST, "/v1/messages").header("x-session-id", session);
+        let reply = Reply::of(request.json(&body)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        (reply.headers["x-session-id"].to_str().unwrap().to_owned(), dropped(&reply.headers))
+    };
+    let (session, told) = told_of("new").await;
+    assert_eq!(told, Vec::<String>::new());
+    let (_, mut told) = told_of(&session).await;
+    told.sort_unstable();
+    assert_eq!(told, [of_content, "system.cache_control"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_strict_route_refuses_what_would_be_left_out() {
     let stack = Stack::builder()
         .every_provider()
