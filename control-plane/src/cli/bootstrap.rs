@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Failure, print};
-use crate::bootstrap::{BootstrapOptions, render};
+use crate::bootstrap::{BootstrapOptions, Link, LinkTls, TokenSource, render};
 use crate::host_port::HostPort;
 
 /// Name of a gateway on a machine that does not tell its own.
@@ -12,9 +12,27 @@ const DEFAULT_NODE_ID: &str = "ai-warp-gateway";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: envoy --config-yaml \"$(ai-warp bootstrap --control-plane cp:18001)\"")]
 pub(super) struct Args {
-    /// Where the control plane's xDS port is (`controlPlane.xdsPort`)
+    /// Where the control plane's xDS port is (`controlPlane.xdsPort`); several times for several control planes
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:18001")]
-    control_plane: HostPort,
+    control_plane: Vec<HostPort>,
+    /// File with one of `controlPlane.xdsTokens`, as this Envoy sees it on disk
+    #[arg(long, value_name = "PATH", conflicts_with = "xds_token_env")]
+    xds_token_file: Option<PathBuf>,
+    /// Variable with one of `controlPlane.xdsTokens`, in this Envoy's environment
+    #[arg(long, value_name = "NAME")]
+    xds_token_env: Option<String>,
+    /// Authorities (PEM) that sign for `controlPlane.xdsTls`, as this Envoy sees them on disk: the port speaks TLS
+    #[arg(long, value_name = "PATH")]
+    xds_ca: Option<PathBuf>,
+    /// The name in the control plane's certificate [default: the host of --control-plane]
+    #[arg(long, value_name = "NAME", requires = "xds_ca")]
+    xds_server_name: Option<String>,
+    /// Certificate (PEM) that this gateway shows to the control plane, as it sees it on disk
+    #[arg(long, value_name = "PATH", requires_all = ["xds_ca", "xds_key"])]
+    xds_certificate: Option<PathBuf>,
+    /// The private key (PEM) of that certificate
+    #[arg(long, value_name = "PATH", requires = "xds_certificate")]
+    xds_key: Option<PathBuf>,
     /// Where Envoy's admin interface listens
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9901")]
     admin: HostPort,
@@ -35,8 +53,14 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 
 impl Args {
     fn into_options(self) -> BootstrapOptions {
+        let host = self.control_plane.first().map(|at| at.host.clone());
+        let server_name = self.xds_server_name.or(host).unwrap_or_default();
+        let identity = self.xds_certificate.zip(self.xds_key);
+        let tls = self.xds_ca.map(|ca| LinkTls { ca, server_name, identity });
+        let from_env = self.xds_token_env.map(TokenSource::Env);
+        let token = self.xds_token_file.map(TokenSource::File).or(from_env);
         BootstrapOptions {
-            control_plane: self.control_plane,
+            link: Link { tls, token, control_planes: self.control_plane },
             admin: self.admin,
             port: self.port,
             filter: self.filter,
@@ -70,7 +94,8 @@ mod tests {
     #[test]
     fn has_defaults_for_one_machine_and_flags_for_the_rest() {
         let defaults = options(&[]);
-        assert_eq!(defaults.control_plane.to_string(), "127.0.0.1:18001");
+        assert_eq!(defaults.link.control_planes[0].to_string(), "127.0.0.1:18001");
+        assert_eq!((defaults.link.token, defaults.link.tls), (None, None));
         assert_eq!(defaults.admin.to_string(), "127.0.0.1:9901");
         assert_eq!((defaults.port, defaults.filter), (None, None));
         assert!(!defaults.node_id.is_empty());
@@ -90,6 +115,22 @@ mod tests {
         let given = options(&arguments);
         assert_eq!(given.admin.to_string(), "[::1]:2");
         assert_eq!((given.port, given.filter, given.node_id.as_str()), (Some(3), Some("/f".into()), "n"));
-        assert!(Cli::try_parse_from(["ai-warp", "bootstrap", "--admin", "nonsense"]).is_err());
+        let refused = |arguments: &[&str]| {
+            Cli::try_parse_from(["ai-warp", "bootstrap"].iter().chain(arguments)).is_err()
+        };
+        assert!(refused(&["--admin", "nonsense"]));
+        assert!(refused(&["--xds-token-file", "/t", "--xds-token-env", "T"]));
+        assert!(refused(&["--xds-certificate", "/c", "--xds-key", "/k"]), "without an authority");
+    }
+
+    #[test]
+    fn the_link_may_be_guarded_and_lead_to_several() {
+        let arguments = "--control-plane a:1 --control-plane b:2 --xds-token-env T --xds-ca /ca --xds-certificate /c \
+                         --xds-key /k";
+        let link = options(&arguments.split_whitespace().collect::<Vec<_>>()).link;
+        assert_eq!(link.control_planes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1", "b:2"]);
+        assert_eq!(link.token, Some(TokenSource::Env("T".to_owned())));
+        let identity = Some(("/c".into(), "/k".into()));
+        assert_eq!(link.tls, Some(LinkTls { ca: "/ca".into(), server_name: "a".to_owned(), identity }));
     }
 }

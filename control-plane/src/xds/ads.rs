@@ -1,8 +1,8 @@
-//! The aggregated discovery service: one stream per Envoy, state of the world.
+//! The aggregated discovery service: one stream per Envoy.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
@@ -17,10 +17,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::push::{Heard, Push};
+use super::push::{Heard, Push, Update};
 use super::resources::{self, Destination, Inputs, NodeTraits, Resources, naming};
-use super::retired::Retired;
-use super::{Fleet, XdsState};
+use super::retired::{self, Retired};
+use super::{Fleet, XdsState, protocol};
 
 /// Responses that may wait for a slow Envoy. Each kind has at most one outstanding, so there are never more.
 const OUTBOX: usize = 8;
@@ -48,30 +48,40 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        let mut requests = request.into_inner();
-        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
-        let node =
-            first.node.clone().ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
-        let (outbox, responses) = mpsc::channel(OUTBOX);
-        let span = info_span!("envoy", node = %node.id);
-        let session = Session::new(self.state.clone(), &node, outbox);
-        tokio::spawn(session.run(first, requests).instrument(span));
-        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+        self.serve(request.into_inner()).await
     }
 
     async fn delta_aggregated_resources(
         &self,
-        _: Request<Streaming<DeltaDiscoveryRequest>>,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        Err(Status::unimplemented("this control plane speaks state-of-the-world ADS: api_type GRPC"))
+        self.serve(request.into_inner()).await
+    }
+}
+
+impl Ads {
+    async fn serve<R: protocol::Request>(
+        &self,
+        mut requests: Streaming<R>,
+    ) -> Result<Response<Responses<R::Response>>, Status> {
+        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
+        let node = first
+            .node()
+            .cloned()
+            .ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
+        let (outbox, responses) = mpsc::channel(OUTBOX);
+        let span = info_span!("envoy", node = %node.id);
+        let session = Session::<R>::new(self.state.clone(), &node, outbox);
+        tokio::spawn(session.run(first, requests).instrument(span));
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
 }
 
 /// One connected Envoy. Ends when its stream does.
-struct Session {
+struct Session<R: protocol::Request> {
     state: XdsState,
     traits: NodeTraits,
-    outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>,
+    outbox: mpsc::Sender<Result<R::Response, Status>>,
     retired: Retired,
     membership: Membership,
 }
@@ -88,30 +98,32 @@ impl Drop for Membership {
     }
 }
 
-impl Session {
-    fn new(state: XdsState, node: &Node, outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>) -> Self {
+impl<R: protocol::Request> Session<R> {
+    fn new(state: XdsState, node: &Node, outbox: mpsc::Sender<Result<R::Response, Status>>) -> Self {
         let key = state.fleet.join(&node.id, &envoy_version(node));
         let membership = Membership { fleet: Arc::clone(&state.fleet), key };
         Self { state, traits: node_traits(node), outbox, retired: Retired::default(), membership }
     }
 
-    async fn run(mut self, first: DiscoveryRequest, mut requests: Streaming<DiscoveryRequest>) {
+    async fn run(mut self, first: R, mut requests: Streaming<R>) {
         info!("connected");
         let (resources, mut expiry) = self.build();
-        let mut push = Push::new(resources, self.traits.filter_path.is_none());
-        self.hear(&mut push, &first);
+        let grace = retired::grace(&self.state.config.borrow().gateway);
+        let mut push = Push::new(resources, self.traits.filter_path.is_none(), grace);
+        self.hear(&mut push, first);
         loop {
-            while let Some((kind, response)) = push.next(Instant::now()) {
-                debug!(kind = kind.label(), version = response.version_info, "push");
-                self.state.fleet.sent(self.membership.key, kind, &response.version_info);
-                if self.outbox.send(Ok(response)).await.is_err() {
+            while let Some(update) = push.next(Instant::now()) {
+                let Update { kind, version, .. } = &update;
+                debug!(kind = kind.label(), version, "push");
+                self.state.fleet.sent(self.membership.key, *kind, version);
+                if self.outbox.send(Ok(R::response(&update))).await.is_err() {
                     break;
                 }
             }
             let wake_at = [push.wake_at(), expiry].into_iter().flatten().min();
             tokio::select! {
                 request = requests.message() => match request {
-                    Ok(Some(request)) => self.hear(&mut push, &request),
+                    Ok(Some(request)) => self.hear(&mut push, request),
                     Ok(None) | Err(_) => break,
                 },
                 changed = changed(&mut self.state) => {
@@ -141,7 +153,7 @@ impl Session {
         let tokens = Arc::clone(&self.state.tokens.borrow_and_update());
         let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
         let mut destinations = Destination::all(&gateway, &loaded.secrets, &tokens);
-        self.retired.update(&destinations, Duration::from_millis(gateway.longest_timeout_ms()), now);
+        self.retired.update(&destinations, retired::grace(&gateway), now);
         let (retired, expiry) = self.retired.at(now);
         destinations.extend(retired);
         let inputs = Inputs {
@@ -154,9 +166,11 @@ impl Session {
         (resources::build(inputs, &self.traits), expiry)
     }
 
-    fn hear(&self, push: &mut Push, request: &DiscoveryRequest) {
+    fn hear(&self, push: &mut Push, request: R) {
         let (fleet, key) = (&self.state.fleet, self.membership.key);
-        match push.hear(request, Instant::now()) {
+        let said = request.said();
+        let type_url = said.type_url.clone();
+        match push.hear(said, Instant::now()) {
             Heard::Accepted { kind, version } => {
                 debug!(kind = kind.label(), version, "accepted");
                 fleet.acknowledged(key, kind, &version);
@@ -169,7 +183,7 @@ impl Session {
                 fleet.refused(key, kind, &version, &reason);
             }
             Heard::Unknown => {
-                debug!(type_url = request.type_url, "asked for a type this server does not have")
+                debug!(type_url, "asked for a type this server does not have")
             }
             Heard::Nothing => {}
         }

@@ -5,6 +5,7 @@
 
 mod ads;
 mod fleet;
+mod protocol;
 mod push;
 pub mod resources;
 mod retired;

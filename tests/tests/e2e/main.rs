@@ -12,6 +12,7 @@
 mod balance;
 mod breaker;
 mod budgets;
+mod control_planes;
 mod credentials;
 mod disconnect;
 mod endurance;
@@ -30,3 +31,5 @@ mod secrets;
 mod sessions;
 mod stream;
 mod tls;
+mod upgrade;
+mod xds_port;
