@@ -158,8 +158,8 @@ impl<R: protocol::Request> Session<R> {
         destinations.extend(retired);
         let inputs = Inputs {
             gateway: &gateway,
-            hostname: &loaded.config.server.hostname,
-            port: loaded.config.server.port,
+            server: &loaded.config.server,
+            tls: loaded.secrets.listeners.server_tls.as_ref(),
             destinations: &destinations,
             filter: &self.state.filter,
         };

@@ -21,6 +21,7 @@ mod fallback;
 mod formats;
 mod input;
 mod limits;
+mod listener;
 mod outage;
 mod prompt;
 mod readme;
