@@ -47,7 +47,7 @@ pub struct Config {
     /// Limits that hold for every model which sets none of its own.
     #[serde(default)]
     pub limits: LimitsConfig,
-    /// Limits of each consumer.
+    /// Limits of each consumer; see [limits of consumers](#limits-of-consumers).
     pub client_limits: Option<ClientLimitsConfig>,
     /// When a model is left alone.
     #[serde(default)]

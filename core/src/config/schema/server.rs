@@ -9,11 +9,11 @@ use crate::config::{Secret, TimeWindow};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ServerConfig {
-    /// Address the gateway binds to.
+    /// Address the gateway binds.
     pub hostname: String,
-    /// Port the gateway binds to.
+    /// Port the gateway binds; an Envoy's bootstrap may say another.
     pub port: u16,
-    /// Port of Envoy's admin interface.
+    /// Port of Envoy's admin interface, for those who start Envoy.
     pub admin_port: u16,
     /// Serves TLS in place of plain text. `clientCa` makes it mutual.
     pub tls: Option<TlsConfig>,
@@ -26,17 +26,18 @@ pub struct ServerConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ControlPlaneConfig {
-    /// Address both ports bind to. Beyond loopback, gateways must prove who they are: `xdsTokens`, or `xdsTls` with
+    /// Address both ports of the control plane bind; one that a network can reach needs `xdsTokens`, or `xdsTls` with
     /// `clientCa`.
     pub hostname: String,
     /// Port of the sessions API, `/status`, `/metrics`, `/ready` and `/live`.
     pub port: u16,
-    /// Port of xDS and sync, for gateways only.
+    /// Port of xDS and sync, for gateways alone.
     pub xds_port: u16,
-    /// Any one of these, as `authorization: Bearer TOKEN`, opens the sessions API and `/status`. Without any these are open
-    /// on loopback, and closed elsewhere.
+    /// Secrets of 16 characters or more: any of them, as `authorization: Bearer TOKEN`, opens the sessions API and
+    /// `/status`; without any these are open on loopback, and closed elsewhere.
     pub api_tokens: Vec<Secret>,
-    /// Any one of these opens the xDS port to a gateway. Several, while one takes the place of another.
+    /// Secrets of 16 characters or more: any of them opens the xDS port to a gateway (`ai-warp bootstrap --xds-token-file` or
+    /// `--xds-token-env`); several, while one takes the place of another.
     pub xds_tokens: Vec<Secret>,
     /// Serves TLS on the xDS port. `clientCa` makes it mutual.
     pub xds_tls: Option<TlsConfig>,
@@ -51,7 +52,7 @@ pub struct TlsConfig {
     pub certificate: Secret,
     /// Its private key.
     pub private_key: Secret,
-    /// Authorities of client certificates. Where set, clients without a certificate of theirs are refused.
+    /// Authorities of client certificates: clients without one are refused.
     pub client_ca: Option<Secret>,
 }
 
@@ -60,12 +61,12 @@ pub struct TlsConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CorsConfig {
-    /// Origins such as `https://app.example.com`, or `*` for any.
+    /// Origins whose pages may call the gateway from browsers, such as `https://app.example.com`; `*` is any.
     pub origins: Vec<String>,
-    /// Whether browsers may send cookies. Not with `*`.
+    /// Whether browsers may send cookies; not with `*`.
     #[serde(default)]
     pub credentials: bool,
-    /// How long a browser may remember the permission.
+    /// How long a browser may remember the permission; at most 1d.
     #[serde(default = "default_cors_max_age")]
     pub max_age: TimeWindow,
 }
