@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::push::{Heard, Push, Update};
-use super::resources::{self, Destination, Inputs, NodeTraits, Resources, naming};
+use super::resources::{self, Destination, Inputs, Kind, NodeTraits, Resources, naming};
 use super::retired::{self, Retired};
 use super::{Fleet, XdsState, protocol};
 
@@ -83,6 +83,10 @@ struct Session<R: protocol::Request> {
     traits: NodeTraits,
     outbox: mpsc::Sender<Result<R::Response, Status>>,
     retired: Retired,
+    /// When the resources change by themselves, because the first of the retired goes.
+    expiry: Option<Instant>,
+    /// Clusters that Envoy had before it connected.
+    inherited: Vec<String>,
     membership: Membership,
 }
 
@@ -102,12 +106,20 @@ impl<R: protocol::Request> Session<R> {
     fn new(state: XdsState, node: &Node, outbox: mpsc::Sender<Result<R::Response, Status>>) -> Self {
         let key = state.fleet.join(&node.id, &envoy_version(node));
         let membership = Membership { fleet: Arc::clone(&state.fleet), key };
-        Self { state, traits: node_traits(node), outbox, retired: Retired::default(), membership }
+        Self {
+            state,
+            traits: node_traits(node),
+            outbox,
+            retired: Retired::default(),
+            expiry: None,
+            inherited: Vec::new(),
+            membership,
+        }
     }
 
     async fn run(mut self, first: R, mut requests: Streaming<R>) {
         info!("connected");
-        let (resources, mut expiry) = self.build();
+        let resources = self.build();
         let grace = retired::grace(&self.state.config.borrow().gateway);
         let mut push = Push::new(resources, self.traits.filter_path.is_none(), grace);
         self.hear(&mut push, first);
@@ -120,7 +132,7 @@ impl<R: protocol::Request> Session<R> {
                     break;
                 }
             }
-            let wake_at = [push.wake_at(), expiry].into_iter().flatten().min();
+            let wake_at = [push.wake_at(), self.expiry].into_iter().flatten().min();
             tokio::select! {
                 request = requests.message() => match request {
                     Ok(Some(request)) => self.hear(&mut push, request),
@@ -130,15 +142,11 @@ impl<R: protocol::Request> Session<R> {
                     if changed.is_err() {
                         break;
                     }
-                    let (resources, next_expiry) = self.build();
-                    push.update(resources);
-                    expiry = next_expiry;
+                    push.update(self.build());
                 }
                 () = sleep_until(wake_at) => {
-                    if expiry.is_some_and(|at| at <= Instant::now()) {
-                        let (resources, next_expiry) = self.build();
-                        push.update(resources);
-                        expiry = next_expiry;
+                    if self.expiry.is_some_and(|at| at <= Instant::now()) {
+                        push.update(self.build());
                     }
                 }
             }
@@ -146,8 +154,8 @@ impl<R: protocol::Request> Session<R> {
         info!("disconnected");
     }
 
-    /// The resources for this Envoy now, and when they change by themselves.
-    fn build(&mut self) -> (Resources, Option<Instant>) {
+    /// The resources for this Envoy now.
+    fn build(&mut self) -> Resources {
         let loaded = Arc::clone(&self.state.config.borrow_and_update());
         let now = Instant::now();
         let tokens = Arc::clone(&self.state.tokens.borrow_and_update());
@@ -155,21 +163,28 @@ impl<R: protocol::Request> Session<R> {
         let mut destinations = Destination::all(&gateway, &loaded.secrets, &tokens);
         self.retired.update(&destinations, retired::grace(&gateway), now);
         let (retired, expiry) = self.retired.at(now);
+        self.expiry = expiry;
         destinations.extend(retired);
         let inputs = Inputs {
             gateway: &gateway,
             server: &loaded.config.server,
             tls: loaded.secrets.listeners.server_tls.as_ref(),
             destinations: &destinations,
+            inherited: &self.inherited,
             filter: &self.state.filter,
         };
-        (resources::build(inputs, &self.traits), expiry)
+        resources::build(inputs, &self.traits)
     }
 
-    fn hear(&self, push: &mut Push, request: R) {
-        let (fleet, key) = (&self.state.fleet, self.membership.key);
+    fn hear(&mut self, push: &mut Push, request: R) {
         let said = request.said();
+        if said.type_url == Kind::Cluster.type_url() && !said.has.is_empty() {
+            // Until the filter has its new configuration, routes must still lead there.
+            self.inherited = said.has.keys().cloned().collect();
+            push.update(self.build());
+        }
         let type_url = said.type_url.clone();
+        let (fleet, key) = (&self.state.fleet, self.membership.key);
         match push.hear(said, Instant::now()) {
             Heard::Accepted { kind, version } => {
                 debug!(kind = kind.label(), version, "accepted");

@@ -97,3 +97,62 @@ impl Request for DeltaDiscoveryRequest {
 fn reason(status: Status) -> String {
     status.message
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::resources::Kind;
+    use super::super::resources::tests::with_keys;
+    use super::*;
+
+    #[test]
+    fn state_of_the_world_is_sent_whole_and_increments_are_named() {
+        let resources = with_keys(&["openai:a"]);
+        let all: Vec<_> = resources.of(Kind::Cluster).iter().collect();
+        let update = Update {
+            kind: Kind::Cluster,
+            version: "v".to_owned(),
+            nonce: "1".to_owned(),
+            changed: all.iter().take(1).copied().collect(),
+            removed: vec!["gone".to_owned()],
+            all: all.clone(),
+        };
+        let whole = DiscoveryRequest::response(&update);
+        assert_eq!((whole.resources.len(), whole.version_info.as_str()), (all.len(), "v"));
+        let increment = DeltaDiscoveryRequest::response(&update);
+        assert_eq!(increment.resources.len(), 1);
+        assert_eq!(increment.resources.first().map(|r| &r.name), all.first().map(|r| &r.name));
+        assert_eq!((increment.removed_resources, increment.nonce.as_str()), (vec!["gone".to_owned()], "1"));
+    }
+
+    #[test]
+    fn both_say_what_envoy_wants_and_thinks() {
+        let names = |name: &str| BTreeSet::from([name.to_owned()]);
+        let status = Some(Status { message: "no".to_owned(), ..Default::default() });
+        let whole = DiscoveryRequest {
+            resource_names: vec!["a".to_owned()],
+            response_nonce: "1".to_owned(),
+            error_detail: status.clone(),
+            ..Default::default()
+        };
+        let said = Said {
+            nonce: "1".to_owned(),
+            error: Some("no".to_owned()),
+            wants: Wants::All(names("a")),
+            ..Said::default()
+        };
+        assert_eq!(whole.said(), said);
+        let increment = DeltaDiscoveryRequest {
+            resource_names_subscribe: vec!["a".to_owned()],
+            resource_names_unsubscribe: vec!["b".to_owned()],
+            initial_resource_versions: [("c".to_owned(), "v".to_owned())].into(),
+            response_nonce: "1".to_owned(),
+            error_detail: status,
+            ..Default::default()
+        };
+        let wants = Wants::Change { more: names("a"), less: names("b") };
+        let has = BTreeMap::from([("c".to_owned(), "v".to_owned())]);
+        assert_eq!(increment.said(), Said { wants, has, ..said });
+    }
+}

@@ -113,6 +113,8 @@ pub struct Inputs<'a> {
     /// Where exchanges can be sent: what [`Destination::all`] says, and what earlier configurations had while requests
     /// planned with them may still be under way.
     pub destinations: &'a [Destination],
+    /// Clusters that this Envoy has beside those of `destinations`, and that requests may still ask for.
+    pub inherited: &'a [String],
     /// The filter's code.
     pub filter: &'a FilterCode,
 }
@@ -155,7 +157,7 @@ fn buffer_limit(gateway: &Gateway) -> u32 {
 
 /// Builds everything one Envoy is told.
 pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
-    let Inputs { gateway, server, tls, destinations, filter } = inputs;
+    let Inputs { gateway, server, tls, destinations, inherited, filter } = inputs;
     let mut resources = Resources::default();
     let code = wasm::code(filter, node);
     let buffer = buffer_limit(gateway);
@@ -183,7 +185,10 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     }
     resources.add(Kind::Listener, hop::listener(&code, buffer));
     resources.add(Kind::Route, hop::routes(gateway));
-    let choices: Vec<&str> = destinations.iter().flat_map(Destination::choices).collect();
+    let mut choices: Vec<&str> = destinations.iter().flat_map(Destination::choices).collect();
+    choices.extend(inherited.iter().map(String::as_str));
+    choices.sort_unstable();
+    choices.dedup();
     resources.add(Kind::Route, route::gateway(gateway, server.cors.as_ref(), &choices));
     resources.add(Kind::Extension, wasm::gateway_filter(gateway, &code));
     for list in resources.0.values_mut() {

@@ -23,6 +23,7 @@ pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
         server: &ServerConfig::default(),
         tls: None,
         destinations: &destinations,
+        inherited: &[],
         filter: &filter,
     };
     build(inputs, &NodeTraits { port: None, filter_path: Some("/filter.wasm".into()) })
@@ -166,6 +167,7 @@ fn provided(name: &str, provider: &str, secrets: &Secrets, tokens: &Tokens) -> R
         server: &ServerConfig::default(),
         tls: None,
         destinations: &destinations,
+        inherited: &[],
         filter: &filter,
     };
     build(inputs, &NodeTraits::default())
@@ -296,6 +298,7 @@ fn an_envoy_has_its_own_port_and_its_own_way_to_the_code() {
         server: &ServerConfig::default(),
         tls: None,
         destinations: &destinations,
+        inherited: &[],
         filter: &filter,
     };
     let near = build(inputs, &NodeTraits { port: Some(7), filter_path: Some("/mine.wasm".into()) });
