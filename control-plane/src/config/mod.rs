@@ -9,6 +9,7 @@ mod load;
 mod secrets;
 mod service_account;
 mod shape;
+mod token_keys;
 mod tree;
 mod watch;
 
@@ -18,4 +19,5 @@ pub use secrets::{AwsKeys, SecretString, Secrets};
 #[cfg(test)]
 pub(crate) use service_account::tests::key_file;
 pub use service_account::{ServiceAccount, ServiceAccountError};
+pub use token_keys::{TokenKeys, TokenKeysError};
 pub use watch::{ConfigFailure, ConfigStatus, ConfigWatch, watch};

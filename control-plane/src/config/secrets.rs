@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::ServiceAccount;
+use super::{ServiceAccount, TokenKeys};
 
 /// A secret value. `Debug` hides it, and it has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Secrets {
     pub service_accounts: BTreeMap<String, Arc<ServiceAccount>>,
     /// Password of Valkey.
     pub valkey_password: Option<SecretString>,
+    /// The keys of tokens, where they are not their issuer's to tell.
+    pub token_keys: Option<TokenKeys>,
 }
 
 #[cfg(test)]
@@ -70,8 +72,9 @@ mod tests {
             )]),
             service_accounts: BTreeMap::new(),
             valkey_password: Some(SecretString::new("sk-1")),
+            token_keys: Some(TokenKeys::shared(&SecretString::new("sk-1"))),
         };
         let shown = format!("{secrets:?}");
-        assert!(shown.contains("openai") && !shown.contains("sk-1"), "{shown}");
+        assert!(shown.contains("openai") && !shown.contains("sk-1") && !shown.contains("c2stMQ"), "{shown}");
     }
 }

@@ -17,8 +17,16 @@ const MAX_UNKNOWN_KEYS: usize = 50;
 const MAX_TYPO_DISTANCE: usize = 2;
 
 /// Keys whose values are secrets; what stands there is never repeated in a message.
-const SECRET_KEYS: [&str; 6] =
-    ["apiKey", "password", "accessKeyId", "secretAccessKey", "sessionToken", "serviceAccount"];
+const SECRET_KEYS: [&str; 8] = [
+    "apiKey",
+    "password",
+    "accessKeyId",
+    "secretAccessKey",
+    "sessionToken",
+    "serviceAccount",
+    "secret",
+    "publicKey",
+];
 
 /// Reads the configuration, as far as its shape allows, and everything that is wrong with its shape.
 pub(super) fn read(tree: &Tree) -> (Option<Config>, Vec<ConfigProblem>) {
@@ -178,7 +186,7 @@ mod tests {
                 "models[1].limits.rat: unknown key, did you mean \"rate\"? (line 8)",
                 "limts: unknown key, did you mean \"limits\"? (line 9)",
                 "completelyWrong: unknown key; there is server, controlPlane, providers, models, routes, limits, \
-                 clientLimits, breaker, restore, storage, promptPath, streamPath, headerSessionIdName (line 10)",
+                 auth, clientLimits, breaker, restore, storage, promptPath, streamPath, headerSessionIdName (line 10)",
             ]
         );
     }
@@ -221,6 +229,8 @@ mod tests {
                 format!("providers: {{openai: {{apiKey: {secret}}}}}\nmodels: []"),
                 format!("providers: {{openai: {{endpoints: [{{apiKey: {secret}}}]}}}}\nmodels: []"),
                 format!("{GOOD}storage: {{valkey: {{password: {secret}}}}}"),
+                format!("{GOOD}auth: {{jwt: {{secret: {secret}}}}}"),
+                format!("{GOOD}auth: {{jwt: {{publicKey: {secret}}}}}"),
             ] {
                 let found = problems(&yaml).join("\n");
                 assert!(found.contains("must be") && !found.contains("123"), "{yaml}: {found}");

@@ -18,6 +18,7 @@ use axum::Router;
 use axum::routing::get;
 use tokio::sync::watch;
 
+use self::sessions::Asking;
 use crate::config::{ConfigStatus, Loaded};
 use crate::filter_code::FilterCode;
 use crate::shared::Shared;
@@ -84,7 +85,7 @@ impl AppState {
 
 /// The public API: sessions, status, readiness.
 pub fn public_router(state: &AppState) -> Router {
-    let routes = sessions::routes()
+    let routes = sessions::routes(Asking::Operator)
         .route("/status", get(status::status))
         .route("/ready", get(status::ready))
         .route("/live", get(status::live));
@@ -93,7 +94,7 @@ pub fn public_router(state: &AppState) -> Router {
 
 /// What gateways ask for beside xDS: sync, and the sessions they forward. `more` is xDS itself.
 pub fn sync_router(state: &AppState, more: Router) -> Router {
-    let routes = sync::routes().merge(fleet::routes()).merge(sessions::routes());
+    let routes = sync::routes().merge(fleet::routes()).merge(sessions::routes(Asking::Gateway));
     // Two fallbacks cannot be merged; ours answers for all.
     finish(routes.with_state(state.clone()).merge(more.reset_fallback()))
 }

@@ -150,6 +150,7 @@ impl Session {
             port: loaded.config.server.port,
             destinations: &destinations,
             filter: &self.state.filter,
+            token_keys: loaded.secrets.token_keys.as_ref(),
         };
         (resources::build(inputs, &self.traits), expiry)
     }

@@ -31,7 +31,7 @@ impl Retired {
     /// may ask for one.
     pub(super) fn update(&mut self, current: &[Destination], longest_exchange: Duration, now: Instant) {
         let until = now + LINGER + std::mem::replace(&mut self.longest_exchange, longest_exchange);
-        let named = current.iter().map(|destination| (destination.name().to_owned(), destination.clone()));
+        let named = current.iter().map(|destination| (destination.name().into_owned(), destination.clone()));
         for (name, destination) in std::mem::replace(&mut self.current, named.collect()) {
             self.leaving.insert(name, Leaving { destination, until });
         }

@@ -27,7 +27,7 @@ use super::proto::{
     any, duration, extension, from_ads, header_matches, matches, number, resource, router, socket, truth,
 };
 use super::route::{ROUTES, SESSIONS_PREFIX};
-use super::{Resource, wasm};
+use super::{Resource, auth, wasm};
 
 /// Name of the listener.
 pub const LISTENER: &str = "gateway";
@@ -79,7 +79,7 @@ fn connection_manager() -> HttpConnectionManager {
             config_source: Some(from_ads()),
             route_config_name: ROUTES.to_owned(),
         })),
-        http_filters: vec![gateway_filter, router()],
+        http_filters: auth::filters().into_iter().chain([gateway_filter, router()]).collect(),
         // Some proxies speak nothing newer to what is behind them.
         http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
         request_timeout: Some(duration(REQUEST_TIMEOUT)),

@@ -3,6 +3,7 @@
 //! One file per kind of resource. Nothing here talks to anyone: [`build`] is a function from a configuration and the
 //! traits of one Envoy to everything that Envoy is told.
 
+mod auth;
 mod cluster;
 mod credential;
 mod destination;
@@ -20,8 +21,10 @@ use std::collections::BTreeMap;
 use ai_warp_core::config::Gateway;
 use envoy_types::pb::google::protobuf::Any;
 
+use crate::config::TokenKeys;
 use crate::filter_code::FilterCode;
 
+pub(super) use auth::keys_path;
 pub use credential::Credential;
 pub use destination::{Destination, Place};
 pub use listener::LISTENER;
@@ -43,7 +46,7 @@ pub enum Kind {
     Listener,
     /// Routes (RDS).
     Route,
-    /// The filter's configuration (ECDS): with it the gateway starts to use all the others.
+    /// The configuration of the listener's filters (ECDS): with it the gateway starts to use all the others.
     Extension,
 }
 
@@ -112,6 +115,8 @@ pub struct Inputs<'a> {
     pub destinations: &'a [Destination],
     /// The filter's code.
     pub filter: &'a FilterCode,
+    /// The keys of tokens, where the control plane has them.
+    pub token_keys: Option<&'a TokenKeys>,
 }
 
 /// One resource.
@@ -170,6 +175,14 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
                 }
             }
             Place::Waiting(name) => resources.add(Kind::Cluster, cluster::waiting(name, &code, *buffer)),
+            Place::Issuer(service) => {
+                let name = auth::cluster_name(auth::ISSUER, service);
+                resources.add(Kind::Cluster, cluster::service(&name, service, Vec::new(), *buffer));
+            }
+            Place::Webhook(service) => {
+                resources.add(Kind::Cluster, auth::webhook_cluster(service, *buffer));
+                auth::webhook_secrets(service).for_each(|secret| resources.add(Kind::Secret, secret));
+            }
         }
     }
     resources.add(Kind::Cluster, cluster::sink());
@@ -179,6 +192,9 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     resources.add(Kind::Route, hop::routes(gateway));
     let choices: Vec<&str> = destinations.iter().flat_map(Destination::choices).collect();
     resources.add(Kind::Route, route::gateway(gateway, &choices));
+    for filter in auth::resources(gateway.auth.as_ref(), inputs.token_keys) {
+        resources.add(Kind::Extension, filter);
+    }
     resources.add(Kind::Extension, wasm::gateway_filter(gateway, &code));
     for list in resources.0.values_mut() {
         list.sort_by(|a, b| a.name.cmp(&b.name));

@@ -84,6 +84,10 @@ fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
         routes.push(refusal(below, format, &nothing, None));
     }
     routes.push(refusal(route_match::PathSpecifier::Prefix("/".to_owned()), UNIFIED, &nothing, None));
+    if gateway.auth.is_some() {
+        // Whatever is asked for, the filter decides whether to whom.
+        routes.iter_mut().for_each(|route| _ = route.typed_per_filter_config.remove(GATEWAY_FILTER));
+    }
     let largest_body = u64::from(super::buffer_limit(gateway));
     RouteConfiguration {
         name: ROUTES.to_owned(),
