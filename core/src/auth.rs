@@ -24,7 +24,7 @@ pub const KEY_PREFIX: &str = "aiw_";
 pub const KEY_HEADERS: [&str; 2] = ["x-api-key", "api-key"];
 
 /// Longest key that is looked up, in bytes. Headers are no longer than Envoy allows, and hashing takes time.
-const MAX_KEY_BYTES: usize = 1_024;
+pub const MAX_KEY_BYTES: usize = 1_024;
 
 /// The names of consumers are made into ids below this one.
 const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x61a3_77f0_5d6c_4d09_9a51_2f0c_3e8b_74d2);
@@ -208,14 +208,14 @@ fn unavailable() -> GatewayError {
     GatewayError::new(ErrorCode::AuthUnavailable, "the credential cannot be checked at the moment")
 }
 
-/// A name that a consumer may have.
-fn is_name(name: &str) -> bool {
+/// Whether a consumer may have this name: 1 to [`MAX_CONSUMER_BYTES`] bytes, none of them a control character.
+pub fn is_consumer_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_CONSUMER_BYTES && !name.contains(char::is_control)
 }
 
 fn caller_of_webhook(name: Option<Vec<u8>>) -> Result<Caller, GatewayError> {
     let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(Caller::default()) };
-    let name = String::from_utf8(name).ok().filter(|name| is_name(name));
+    let name = String::from_utf8(name).ok().filter(|name| is_consumer_name(name));
     // A name nobody can have must not become no name.
     name.map(|name| Caller { consumer: Some(name) }).ok_or_else(unavailable)
 }

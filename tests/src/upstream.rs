@@ -37,6 +37,9 @@ impl Seen {
 /// What is answered: a status, a content type and a body.
 pub type Answered = (u16, &'static str, String);
 
+/// The same with more headers, in place of the content type.
+pub type AnsweredWithHeaders = (u16, Vec<(&'static str, String)>, String);
+
 /// A running upstream; ended when dropped.
 #[derive(Debug)]
 pub struct Upstream {
@@ -48,6 +51,17 @@ pub struct Upstream {
 impl Upstream {
     /// Listens on a free port of the loopback interface, and answers as `answer` says.
     pub async fn start(answer: impl Fn(&Seen) -> Answered + Send + Sync + 'static) -> Self {
+        Self::start_with_headers(move |seen| {
+            let (status, content_type, body) = answer(seen);
+            (status, vec![(CONTENT_TYPE.as_str(), content_type.to_owned())], body)
+        })
+        .await
+    }
+
+    /// Listens on a free port of the loopback interface, and answers as `answer` says.
+    pub async fn start_with_headers(
+        answer: impl Fn(&Seen) -> AnsweredWithHeaders + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("no free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -59,9 +73,13 @@ impl Upstream {
                     let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
                     async move {
                         let seen = read(request).await;
-                        let (status, content_type, body) = answer(&seen);
+                        let (status, headers, body) = answer(&seen);
                         kept.lock().expect("nobody panics with it").push(seen);
-                        let response = Response::builder().status(status).header(CONTENT_TYPE, content_type);
+                        let response = headers
+                            .into_iter()
+                            .fold(Response::builder().status(status), |response, (name, value)| {
+                                response.header(name, value)
+                            });
                         Ok::<_, Infallible>(response.body(Full::new(Bytes::from(body))).expect("valid"))
                     }
                 });

@@ -132,11 +132,11 @@ fn ec(algorithm: &AlgorithmIdentifierRef<'_>, point: &[u8]) -> Result<TokenKeys,
 mod tests {
     use super::*;
 
-    const RSA_2048: &str = include_str!("testdata/rsa-2048.pem");
-    const RSA_1024: &str = include_str!("testdata/rsa-1024.pem");
-    const RSA_PKCS1: &str = include_str!("testdata/rsa-pkcs1.pem");
-    const P256: &str = include_str!("testdata/p256.pem");
-    const ED25519: &str = include_str!("testdata/ed25519.pem");
+    const RSA_2048: &str = include_str!("../../testdata/service_account_public_key.pem");
+    const RSA_1024: &str = include_str!("../../testdata/short_rsa_public_key.pem");
+    const RSA_PKCS1: &str = include_str!("../../testdata/service_account_public_key_pkcs1.pem");
+    const P256: &str = include_str!("../../testdata/p256_public_key.pem");
+    const ED25519: &str = include_str!("../../testdata/ed25519_public_key.pem");
 
     fn keys(keys: &TokenKeys) -> Vec<Value> {
         serde_json::from_str::<Value>(keys.json()).unwrap()["keys"].as_array().unwrap().clone()

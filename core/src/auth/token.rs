@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::{Caller, NOT_ACCEPTED, is_name, unauthorized};
+use super::{Caller, NOT_ACCEPTED, is_consumer_name, unauthorized};
 use crate::config::JwtRules;
 use crate::error::GatewayError;
 
@@ -45,7 +45,7 @@ impl JwtRules {
                 let text = format!("the token names no consumer in its claim \"{}\"", self.consumer_claim);
                 Err(unauthorized(&text))
             }
-            Some(name) if !is_name(&name) => Err(unauthorized(NOT_ACCEPTED)),
+            Some(name) if !is_consumer_name(&name) => Err(unauthorized(NOT_ACCEPTED)),
             consumer => Ok(Caller { consumer }),
         }
     }

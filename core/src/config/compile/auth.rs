@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::{Problems, limits, models};
-use crate::auth::{MAX_CONSUMER_BYTES, client_id};
+use crate::auth::{MAX_CONSUMER_BYTES, client_id, is_consumer_name};
 use crate::config::{
     Allowed, ApiKeyConfig, Auth, AuthConfig, Config, ConsumerConfig, ConsumerRules, CookieConfig,
     CookieEntry, JwksConfig, JwksEntry, JwksSource, JwtConfig, JwtRules, KeyHash, Model, Route, Service,
@@ -230,7 +230,7 @@ fn rules(path: &str, config: &ConsumerConfig, known: &Known<'_>, problems: &mut 
 }
 
 fn check_consumer(path: &str, name: &str, problems: &mut Problems) {
-    if name.is_empty() || name.len() > MAX_CONSUMER_BYTES || name.contains(char::is_control) {
+    if !is_consumer_name(name) {
         problems.add(
             path,
             format!(
