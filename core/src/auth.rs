@@ -6,13 +6,12 @@
 
 mod token;
 
-use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::api::Selection;
 use crate::config::{Allowed, Auth, ConsumerRules, Gateway, KeyHash};
 use crate::error::{ErrorCode, GatewayError};
-use crate::plugin::{CONSUMER_HEADER, TOKEN_HEADER};
+use crate::plugin::TOKEN_HEADER;
 
 /// Longest name of a consumer, in bytes.
 pub const MAX_CONSUMER_BYTES: usize = 256;
@@ -67,8 +66,19 @@ pub trait Evidence {
     fn unix_ms(&self) -> u64;
     /// Why there is no valid token, in Envoy's words.
     fn token_refusal(&self) -> Option<String>;
-    /// What came of asking the webhook, as JSON; `None` where it was not asked.
-    fn webhook_decision(&self) -> Option<Vec<u8>>;
+    /// What came of asking the webhook; `None` where it was not asked.
+    fn webhook(&self) -> Option<WebhookAnswer>;
+    /// Whom the webhook has named.
+    fn named_by_webhook(&self) -> Option<Vec<u8>>;
+}
+
+/// What came of asking the webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookAnswer {
+    /// It answered with this HTTP status.
+    Status(i64),
+    /// It did not answer, or failed.
+    None,
 }
 
 /// Who calls.
@@ -161,20 +171,13 @@ impl Auth {
         if let Some(consumer) = self.owner_of_key(headers) {
             return Ok(Caller { consumer: Some(consumer.clone()) });
         }
-        let decision = self.webhook.as_ref().and_then(|_| evidence.webhook_decision());
-        if let Some(decision) = decision {
-            match WebhookDecision::read(&decision) {
-                WebhookDecision::Accepted { consumer } => {
-                    let told = headers.get(CONSUMER_HEADER).map(<[u8]>::to_vec);
-                    return caller_of_webhook(consumer.map(String::into_bytes).or(told));
-                }
-                WebhookDecision::Forbidden => {
-                    let text = "this request is not allowed";
-                    return Err(GatewayError::new(ErrorCode::Forbidden, text));
-                }
-                WebhookDecision::Unknown => return Err(unavailable()),
-                WebhookDecision::Refused => {}
+        match self.webhook.as_ref().and_then(|_| evidence.webhook()) {
+            Some(WebhookAnswer::Status(200..=299)) => return caller_of_webhook(evidence.named_by_webhook()),
+            Some(WebhookAnswer::Status(403)) => {
+                return Err(GatewayError::new(ErrorCode::Forbidden, "this request is not allowed"));
             }
+            Some(WebhookAnswer::None) => return Err(unavailable()),
+            Some(WebhookAnswer::Status(_)) | None => {}
         }
         let refusal = self.jwt.as_ref().and_then(|_| evidence.token_refusal());
         let refusal = refusal.as_deref().map_or(TokenRefusal::Missing, TokenRefusal::of);
@@ -241,54 +244,6 @@ impl TokenRefusal {
             "Audiences in Jwt are not allowed" => Self::Because("the token is for another audience"),
             words if words.contains("fetch") => Self::Unavailable,
             _ => Self::Because(NOT_ACCEPTED),
-        }
-    }
-}
-
-/// What came of asking the webhook.
-#[derive(Debug, PartialEq, Eq)]
-enum WebhookDecision {
-    Accepted {
-        /// Where Envoy has not put it into a header.
-        consumer: Option<String>,
-    },
-    Forbidden,
-    Refused,
-    /// It did not answer, or failed.
-    Unknown,
-}
-
-/// Envoy's `ShadowDecision` as JSON. In its opinion only 200 accepts.
-#[derive(Deserialize)]
-struct ShadowDecision {
-    #[serde(default)]
-    check_result: String,
-    #[serde(default)]
-    status_code: u16,
-    #[serde(default)]
-    response_headers: Vec<ResponseHeader>,
-}
-
-#[derive(Deserialize)]
-struct ResponseHeader {
-    key: String,
-    #[serde(default)]
-    value: String,
-}
-
-impl WebhookDecision {
-    fn read(json: &[u8]) -> Self {
-        let Ok(decision) = serde_json::from_slice::<ShadowDecision>(json) else { return Self::Unknown };
-        match (decision.check_result.as_str(), decision.status_code) {
-            ("OK", _) => Self::Accepted { consumer: None },
-            ("DENIED", 200..=299) => {
-                let mut headers = decision.response_headers.into_iter();
-                let named = headers.find(|header| header.key.eq_ignore_ascii_case(CONSUMER_HEADER));
-                Self::Accepted { consumer: named.map(|header| header.value) }
-            }
-            ("DENIED", 403) => Self::Forbidden,
-            ("DENIED", _) => Self::Refused,
-            _ => Self::Unknown,
         }
     }
 }

@@ -19,7 +19,7 @@ pub const OWN_HEADERS: &str = "x-ai-warp-";
 /// Request header in which Envoy hands on the payload of a token that it has checked, in base64url.
 pub const TOKEN_HEADER: &str = "x-ai-warp-jwt-payload";
 
-/// Header of the webhook's response, and then of the request, that names the consumer.
+/// Header of the webhook's response that names the consumer.
 pub const CONSUMER_HEADER: &str = "x-ai-warp-consumer";
 
 /// Request header by which the gateway tells the control plane whose sessions may be read and deleted.

@@ -18,6 +18,7 @@
 mod address;
 mod client;
 mod config;
+mod connection;
 mod control_plane;
 mod environment;
 mod envoy;
@@ -37,6 +38,7 @@ mod wait;
 pub use address::{Full, Refusing, Strange};
 pub use client::{Gateway, Reply};
 pub use config::Config;
+pub use connection::OneConnection;
 pub use control_plane::{ControlPlane, ModelState, cli};
 pub use envoy::Envoy;
 pub use events::{Ending, Event, EventStream, Transcript};

@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -67,6 +67,8 @@ impl Upstream {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (kept, answer) = (Arc::clone(&seen), Arc::new(answer));
         let task = tokio::spawn(async move {
+            // Ended with this task.
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
                 let service = service_fn(move |request: Request<Incoming>| {
@@ -83,7 +85,7 @@ impl Upstream {
                         Ok::<_, Infallible>(response.body(Full::new(Bytes::from(body))).expect("valid"))
                     }
                 });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
         Self { address, seen, task }

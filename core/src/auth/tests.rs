@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Config, compile};
+use crate::plugin::CONSUMER_HEADER;
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -23,7 +24,8 @@ fn gateway(auth: Value) -> Gateway {
 #[derive(Default)]
 struct Known {
     token: Option<&'static str>,
-    webhook: Option<Value>,
+    webhook: Option<WebhookAnswer>,
+    named: Option<&'static str>,
 }
 
 impl Evidence for Known {
@@ -35,8 +37,12 @@ impl Evidence for Known {
         self.token.map(str::to_owned)
     }
 
-    fn webhook_decision(&self) -> Option<Vec<u8>> {
-        self.webhook.as_ref().map(|decision| decision.to_string().into_bytes())
+    fn webhook(&self) -> Option<WebhookAnswer> {
+        self.webhook
+    }
+
+    fn named_by_webhook(&self) -> Option<Vec<u8>> {
+        self.named.map(|name| name.as_bytes().to_vec())
     }
 }
 
@@ -134,31 +140,30 @@ fn the_webhook_decides_where_nothing_else_accepts() {
     let auth = json!({"webhook": {"url": "http://hook"}, "apiKeys": [
         {"consumer": "one", "hash": KeyHash::of(b"k").to_string()},
     ]});
-    let denied = |status: u16| {
-        json!({"check_result": "DENIED", "status_code": status, "response_headers": [
-            {"key": ":status", "value": "x"}, {"key": "X-AI-Warp-Consumer", "value": "ann"},
-        ]})
-    };
-    let with = |webhook: Value, key: &str| {
+    let with = |webhook: WebhookAnswer, named: Option<&'static str>, key: &str| {
         let headers = headers(&[("x-api-key", key), (CONSUMER_HEADER, "bob")]);
-        checked(auth.clone(), &headers, &Known { token: None, webhook: Some(webhook) })
+        checked(auth.clone(), &headers, &Known { token: None, webhook: Some(webhook), named })
     };
-    let named = |name: &str| Ok(Some(name.to_owned()));
-    assert_eq!(with(json!({"check_result": "OK", "status_code": 200}), "x"), named("bob"));
-    assert_eq!(with(denied(204), "x"), named("ann"));
-    assert_eq!(with(denied(401), "k"), named("one"), "a key needs no webhook");
-    assert_eq!(with(denied(401), "x"), Err(format!("Unauthorized: {NOT_ACCEPTED}")));
-    assert_eq!(with(denied(302), "x"), Err(format!("Unauthorized: {NOT_ACCEPTED}")));
-    assert_eq!(with(denied(403), "x"), Err("Forbidden: this request is not allowed".to_owned()));
-    let away = Err("AuthUnavailable: the credential cannot be checked at the moment".to_owned());
-    for decision in [json!({"check_result": "ERROR", "status_code": 503}), json!({}), json!("OK")] {
-        assert_eq!(with(decision, "x"), away);
+    let refused = |text: &str| Err(text.to_owned());
+    for status in [200, 204] {
+        let answer = WebhookAnswer::Status(status);
+        assert_eq!(with(answer, Some("ann"), "x"), Ok(Some("ann".to_owned())));
+        assert_eq!(with(answer, None, "x"), Ok(None), "a header of the request names nobody");
+        assert_eq!(with(answer, Some(""), "x"), Ok(None));
+        // A name nobody can have must not become no name.
+        let away = "AuthUnavailable: the credential cannot be checked at the moment";
+        assert_eq!(with(answer, Some("\u{1}"), "x"), refused(away));
+        assert_eq!(with(WebhookAnswer::None, Some("ann"), "x"), refused(away));
     }
-    let nameless = headers(&[]);
-    let known = Known { token: None, webhook: Some(json!({"check_result": "OK"})) };
-    assert_eq!(checked(auth.clone(), &nameless, &known), Ok(None));
-    let unusable = headers(&[(CONSUMER_HEADER, "\u{1}")]);
-    assert_eq!(checked(auth, &unusable, &known), away);
+    for status in [401, 302, 199, -1] {
+        let found = with(WebhookAnswer::Status(status), Some("ann"), "x");
+        assert_eq!(found, refused("Unauthorized: the credential is not accepted"));
+    }
+    assert_eq!(
+        with(WebhookAnswer::Status(403), Some("ann"), "x"),
+        refused("Forbidden: this request is not allowed")
+    );
+    assert_eq!(with(WebhookAnswer::None, None, "k"), Ok(Some("one".to_owned())), "a key needs no webhook");
 }
 
 #[test]
@@ -171,7 +176,7 @@ fn what_envoy_says_of_a_token_is_told_as_far_as_it_helps() {
         ("Jwt verification fails", "Unauthorized: the credential is not accepted"),
         ("Jwks remote fetch is failed", "AuthUnavailable: the credential cannot be checked at the moment"),
     ] {
-        let known = Known { token: Some(words), webhook: None };
+        let known = Known { token: Some(words), ..Known::default() };
         let found = checked(json!({"jwt": {"secret": "s"}}), &headers(&[]), &known);
         assert_eq!(found, Err(expected.to_owned()), "{words}");
     }
@@ -180,9 +185,9 @@ fn what_envoy_says_of_a_token_is_told_as_far_as_it_helps() {
 #[test]
 fn without_required_only_who_shows_nothing_is_anonymous() {
     let auth = json!({"required": false, "jwt": {"secret": "s"}});
-    let missing = Known { token: Some("Jwt is missing"), webhook: None };
+    let missing = Known { token: Some("Jwt is missing"), ..Known::default() };
     assert_eq!(checked(auth.clone(), &headers(&[]), &missing), Ok(None));
-    let bad_cookie = Known { token: Some("Jwt is expired"), webhook: None };
+    let bad_cookie = Known { token: Some("Jwt is expired"), ..Known::default() };
     assert!(checked(auth.clone(), &headers(&[("cookie", "token=x")]), &bad_cookie).is_err());
     assert!(checked(auth, &headers(&[("x-api-key", "k")]), &missing).is_err());
 }

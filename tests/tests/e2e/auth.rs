@@ -6,7 +6,7 @@ mod sessions;
 mod tokens;
 mod webhook;
 
-use ai_warp_tests::{ClientFormat, Gateway, PATIENCE, Question, Reply, Stack, eventually};
+use ai_warp_tests::{ClientFormat, Gateway, OneConnection, PATIENCE, Question, Reply, Stack, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -67,18 +67,17 @@ fn entry(consumer: &str, key: &str) -> Value {
     json!({"consumer": consumer, "hash": format!("sha256:{hash}")})
 }
 
-/// Asks again until the reply has `status`, for as long as a change may take.
-async fn until_status(what: &str, status: u16, mut ask: impl AsyncFnMut() -> Reply) -> Reply {
-    eventually(what, IN_FORCE_WITHIN, async || {
-        let reply = ask().await;
-        if reply.status == status { Ok(reply) } else { Err(format!("{} {}", reply.status, reply.text())) }
-    })
-    .await
-}
+/// What is asked on [`OneConnection`]s: without a body, since Envoy closes a connection on which it has answered before it
+/// has read all.
+const LIST: &str = "/v1/models";
 
-/// Connections that clients have made to the gateway so far.
-async fn connections(stack: &Stack) -> u64 {
-    stack.envoy().stat("http.gateway.downstream_cx_total").await
+/// Asks again until the status is this one, for as long as a change may take.
+async fn until_status(connection: &mut OneConnection, headers: &[(&str, &str)], status: u16) {
+    eventually(&format!("{status} for {headers:?}"), IN_FORCE_WITHIN, async || {
+        let found = connection.get(LIST, headers).await;
+        if found == status { Ok(()) } else { Err(found) }
+    })
+    .await;
 }
 
 /// Asks until the gateway has the keys of tokens, which it fetches when it starts.

@@ -1,12 +1,11 @@
 //! API keys: wherever clients put them, until they are revoked.
 
-use ai_warp_tests::{ClientFormat, Signer, Stack, cli};
-use reqwest::Method;
+use ai_warp_tests::{ClientFormat, OneConnection, Signer, Stack, cli};
 use serde_json::{Value, json};
 
 use super::{
-    NOT_ACCEPTED, SECRET, ask, ask_in, ask_with_token, connections, entry, refused, send, told,
-    until_answered, until_status,
+    LIST, NOT_ACCEPTED, SECRET, ask, ask_in, ask_with_token, entry, refused, told, until_answered,
+    until_status,
 };
 
 /// A key as `ai-warp keys create` makes it, and its entry.
@@ -52,15 +51,13 @@ async fn a_key_is_accepted_wherever_clients_put_it_and_a_wrong_one_nowhere() {
 async fn a_revoked_key_is_refused_within_a_second_on_an_open_connection() {
     let (kept, revoked) = (entry("team", "aiw_kept"), entry("team", "aiw_revoked"));
     let mut stack = Stack::builder().set("auth.apiKeys", json!([kept, revoked])).start().await;
-    let gateway = stack.gateway().clone();
-    let list = async |key: &str| send(&gateway, Method::GET, "/v1/models", &[("x-api-key", key)], None).await;
-    assert_eq!(list("aiw_revoked").await.status, 200);
-    let before = connections(&stack).await;
+    let [of_kept, of_revoked] = ["aiw_kept", "aiw_revoked"].map(|key| [("x-api-key", key)]);
+    let mut connection = OneConnection::open(stack.gateway()).await;
+    assert_eq!(connection.get(LIST, &of_revoked).await, 200);
     stack.config.set("auth.apiKeys", json!([kept])).write();
-    until_status("the key is refused", 401, async || list("aiw_revoked").await).await;
-    assert_eq!(list("aiw_kept").await.status, 200);
-    assert_eq!(connections(&stack).await, before);
-    assert_eq!(told(&ask(&gateway, &[("x-api-key", "aiw_revoked")]).await), refused(NOT_ACCEPTED));
+    until_status(&mut connection, &of_revoked, 401).await;
+    assert_eq!(connection.get(LIST, &of_kept).await, 200);
+    assert_eq!(told(&ask(stack.gateway(), &of_revoked).await), refused(NOT_ACCEPTED));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,15 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use ai_warp_tests::{
-    ClientFormat, PATIENCE, Reply, Signer, Stack, Upstream, eventually, hour_from_now, seconds_now, unsigned,
+    ClientFormat, OneConnection, PATIENCE, Reply, Signer, Stack, Upstream, eventually, hour_from_now,
+    seconds_now, unsigned,
 };
 use jsonwebtoken::Algorithm;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
-    MISSING, NOT_ACCEPTED, SECRET, ask, ask_in, ask_with_token, connections, refused, send, told,
-    until_answered, until_status,
+    LIST, MISSING, NOT_ACCEPTED, SECRET, ask, ask_in, ask_with_token, refused, send, told, until_answered,
+    until_status,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,28 +228,21 @@ async fn an_issuer_s_keys_change_without_anybody_s_help() {
 async fn a_changed_secret_is_in_force_within_a_second_on_open_connections() {
     let mut stack = Stack::builder().start().await;
     let [one, two] = ["the first secret of thirty-two bytes", "the other secret of thirty-two bytes"];
-    let gateway = stack.gateway().clone();
-    // Without a body, since Envoy closes a connection on which it has answered before it has read all.
-    let list = async |token: &str| {
-        let authorization = format!("Bearer {token}");
-        let headers: &[(&str, &str)] =
-            if token.is_empty() { &[] } else { &[("authorization", &authorization)] };
-        send(&gateway, Method::GET, "/v1/models", headers, None).await
-    };
+    let [token_one, token_two] =
+        [one, two].map(|secret| format!("Bearer {}", Signer::shared(secret).token_of("ann")));
+    let [of_one, of_two] = [&token_one, &token_two].map(|token| [("authorization", token.as_str())]);
     // A connection from before anybody was asked who they are.
-    assert_eq!(list("").await.status, 200);
-    let before = connections(&stack).await;
+    let mut connection = OneConnection::open(stack.gateway()).await;
+    assert_eq!(connection.get(LIST, &[]).await, 200);
     stack.config.set("auth.jwt.secret", one).write();
-    until_status("auth is switched on", 401, async || list("").await).await;
-    let [token_one, token_two] = [one, two].map(|secret| Signer::shared(secret).token_of("ann"));
-    until_status("tokens are accepted", 200, async || list(&token_one).await).await;
-    assert_eq!(list(&token_two).await.status, 401);
+    until_status(&mut connection, &[], 401).await;
+    until_status(&mut connection, &of_one, 200).await;
+    assert_eq!(connection.get(LIST, &of_two).await, 401);
     stack.config.set("auth.jwt.secret", two).write();
-    until_status("the secret is another", 200, async || list(&token_two).await).await;
-    assert_eq!(list(&token_one).await.status, 401);
+    until_status(&mut connection, &of_two, 200).await;
+    assert_eq!(connection.get(LIST, &of_one).await, 401);
     stack.config.set("auth", Value::Null).write();
-    until_status("auth is switched off", 200, async || list("").await).await;
-    assert_eq!(connections(&stack).await, before, "all of it on one connection");
+    until_status(&mut connection, &[], 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

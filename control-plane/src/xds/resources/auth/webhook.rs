@@ -1,7 +1,7 @@
 //! The webhook, asked by Envoy's own filter about requests without a valid token.
 //!
 //! The filter runs in its shadow mode: what the webhook said is noted and decided upon by the gateway filter, which also knows
-//! API keys. Requests with a key of our own making are not asked about at all.
+//! API keys; whom it named is noted likewise, whatever its status. Requests with a key of our own making are not asked about at all.
 //!
 //! Envoy would ask with the method and the host of the client's request, and offers no setting for either. But a
 //! filter of the webhook's cluster can write both as if they were credentials, which they are not: so they are secrets by
@@ -71,7 +71,7 @@ fn asking(webhook: &Webhook, service: &Service) -> ExtAuthz {
             }),
             path_override: service.path.clone(),
             authorization_response: Some(AuthorizationResponse {
-                allowed_upstream_headers: Some(ListStringMatcher {
+                dynamic_metadata_from_headers: Some(ListStringMatcher {
                     patterns: vec![exactly(CONSUMER_HEADER)],
                 }),
                 ..Default::default()
