@@ -63,3 +63,36 @@ fn token_keys(config: &watch::Receiver<Arc<Loaded>>, id: &str) -> Response {
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::Response;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::config::{Env, load};
+
+    async fn body(response: Response) -> Vec<u8> {
+        response.into_body().collect().await.unwrap().to_bytes().to_vec()
+    }
+
+    #[tokio::test]
+    async fn keys_of_tokens_are_at_their_own_path_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ai-warp.yaml");
+        let file = "providers: {openai: {}}\nmodels: [\"openai:m\"]\nauth: {jwt: {secret: \"${S}\"}}\n";
+        std::fs::write(&path, file).unwrap();
+        let env: Env = Arc::new(|_| Some("secret".to_owned()));
+        let loaded = load(&path, &env).unwrap();
+        let id = loaded.secrets.token_keys.as_ref().unwrap().id();
+        let config = watch::channel(Arc::new(loaded)).1;
+        let found = token_keys(&config, &id);
+        assert_eq!(found.status(), StatusCode::OK);
+        assert!(body(found).await.starts_with(b"{\"keys\":["));
+        for other in ["", "0", &id.to_uppercase().replace('0', "1")] {
+            let missing = token_keys(&config, other);
+            assert_eq!(missing.status(), StatusCode::NOT_FOUND, "{other}");
+            assert!(body(missing).await.is_empty());
+        }
+    }
+}

@@ -189,3 +189,36 @@ fn an_absent_file_is_named() {
     let error = load(Path::new("/nonexistent/ai-warp.yaml"), &process_env()).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/ai-warp.yaml"), "{error}");
 }
+
+#[test]
+fn the_key_of_tokens_is_there_or_nothing_is_served() {
+    let file = |jwt: &str| format!("{GOOD}auth:\n  jwt: {jwt}\n");
+    let dir = Dir::new(&[("ai-warp.yaml", &file("{secret: \"${JWT}\"}"))]);
+    let problem = |env: &[(&str, &str)]| {
+        let error = dir.load(env).unwrap_err();
+        let problem = &error.problems()[0];
+        (problem.path.clone(), problem.text.clone())
+    };
+    let text = "environment variable JWT is not set".to_owned();
+    assert_eq!(problem(&[]), ("auth.jwt.secret".to_owned(), text));
+    let long = "a secret of more than thirty-two bytes";
+    let versions = [long, "another secret of more than 32 bytes"].map(|secret| {
+        let loaded = dir.load(&[("OPENAI_API_KEY", "k"), ("JWT", secret)]).unwrap();
+        assert!(loaded.warnings.is_empty() && loaded.secrets.token_keys.is_some());
+        loaded.version
+    });
+    assert_ne!(versions[0], versions[1]);
+    let short = dir.load(&[("OPENAI_API_KEY", "k"), ("JWT", "secret")]).unwrap().warnings;
+    assert!(short[0].starts_with("auth.jwt.secret: is shorter than 32 bytes"), "{short:?}");
+
+    dir.write("ai-warp.yaml", &file("{publicKey: {file: key.pem}}"));
+    dir.write("key.pem", long);
+    let (path, text) = problem(&[]);
+    assert_eq!(path, "auth.jwt.publicKey");
+    assert!(!text.contains("secret") && text.contains("PEM"), "{text}");
+    dir.write("key.pem", include_str!("../../../testdata/p256_public_key.pem"));
+    let loaded = dir.load(&[]).unwrap();
+    assert!(
+        loaded.secrets.token_keys.is_some() && loaded.sources.iter().any(|path| path.ends_with("key.pem"))
+    );
+}

@@ -6,7 +6,7 @@ mod models;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ai_warp_core::api::{Format, errors};
+use ai_warp_core::api::{ERROR_FORMATS, Format, errors};
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, RETRY_HEADER, SYNC_CLUSTER};
@@ -79,7 +79,7 @@ fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
     let sessions = route_match::PathSpecifier::PathSeparatedPrefix(SESSIONS_PREFIX.to_owned());
     routes.push(refusal(sessions, UNIFIED, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
     let nothing = GatewayError::new(ErrorCode::NotFound, "there is nothing at this path");
-    for (prefix, format) in [("/v1/messages", Format::Messages), ("/v1", Format::ChatCompletions)] {
+    for (prefix, format) in ERROR_FORMATS {
         let below = route_match::PathSpecifier::PathSeparatedPrefix(prefix.to_owned());
         routes.push(refusal(below, format, &nothing, None));
     }

@@ -1,6 +1,7 @@
 //! `auth`: exactly one source of keys for tokens, hashes that are hashes, consumers who may ask what there is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::{Problems, limits, models};
@@ -30,10 +31,13 @@ const MOST_ENTRIES: usize = 10_000;
 const MOST_NAMES: usize = 64;
 
 /// How long the keys of an issuer may be kept, in milliseconds: a second to a day.
-const CACHE_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
+const CACHE_MS: RangeInclusive<u64> = 1_000..=86_400_000;
+
+/// Longest time since a token was issued, in milliseconds: a second to a year.
+const MAX_AGE_MS: RangeInclusive<u64> = 1_000..=365 * 86_400_000;
 
 /// How long the webhook may take, in milliseconds. The client waits as well.
-const WEBHOOK_MS: std::ops::RangeInclusive<u64> = 1..=30_000;
+const WEBHOOK_MS: RangeInclusive<u64> = 1..=30_000;
 
 /// Compiles `auth`; `None` where everybody may call.
 pub(super) fn compile(
@@ -79,7 +83,7 @@ fn jwt(config: &JwtConfig, problems: &mut Problems) -> Option<JwtRules> {
         }
     }
     if let Some(max_age) = config.max_age {
-        problems.check_time("auth.jwt.maxAge", max_age, 1_000..=u64::from(u32::MAX) * 1_000);
+        problems.check_time("auth.jwt.maxAge", max_age, MAX_AGE_MS);
     }
     let cookie = config.cookie.clone().map(|cookie| match cookie {
         CookieEntry::Name(name) => ("auth.jwt.cookie", name),
@@ -189,7 +193,7 @@ fn consumers(
     };
     let rules = auth.consumers.iter().map(|(name, consumer)| {
         let path = format!("auth.consumers.{name}");
-        check_consumer(&path, name, problems);
+        check_consumer("auth.consumers", name, problems);
         (client_id(name.as_bytes()), rules(&path, consumer, &known, problems))
     });
     rules.collect()

@@ -108,11 +108,15 @@ pub(super) fn check_restore(path: &str, restore: &RestoreConfig, problems: &mut 
 }
 
 /// `clientLimits`, checked and compiled; `None` where there are none.
-pub(super) fn client_limits(config: &Config, problems: &mut Problems) -> Option<ClientLimits> {
+pub(super) fn client_limits(
+    config: &Config,
+    has_auth: bool,
+    problems: &mut Problems,
+) -> Option<ClientLimits> {
     let limits = config.client_limits.as_ref()?;
     match &limits.header {
         Some(header) => problems.check_token("clientLimits.header", header),
-        None if config.auth.is_some() => {}
+        None if has_auth => {}
         None => {
             problems.add("clientLimits.header", "is missing; it tells consumers apart where there is no auth")
         }

@@ -43,7 +43,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
     let models = models::compile(config, &providers, &mut problems);
     let routes = routes::compile(config, &models, &mut problems);
     let auth = auth::compile(config, &models, &routes, &mut problems);
-    let client_limits = limits::client_limits(config, &mut problems);
+    let client_limits = limits::client_limits(config, auth.is_some(), &mut problems);
     check_paths(config, &mut problems);
     limits::check(config, &mut problems);
     check_storage(config, &mut problems);

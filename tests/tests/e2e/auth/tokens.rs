@@ -6,7 +6,6 @@ use ai_warp_tests::{
     ClientFormat, OneConnection, PATIENCE, Reply, Signer, Stack, Upstream, eventually, hour_from_now,
     seconds_now, unsigned,
 };
-use jsonwebtoken::Algorithm;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -140,9 +139,7 @@ async fn a_token_that_is_not_good_is_refused_with_its_reason() {
         assert_eq!(told(&reply), refused(NOT_ACCEPTED), "{wrong}");
     }
     assert_eq!(
-        ask_with_token(stack.gateway(), &Signer::shared(SECRET).by(Algorithm::HS512).token(&good))
-            .await
-            .status,
+        ask_with_token(stack.gateway(), &Signer::shared_by_hs512(SECRET).token(&good)).await.status,
         200
     );
     // Without a header, and in a cookie.
@@ -163,9 +160,7 @@ async fn a_token_that_is_not_good_is_refused_with_its_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_key_is_no_shared_secret() {
-    for (signer, other) in
-        [(Signer::rsa(), Signer::elliptic("x")), (Signer::elliptic("y").by(Algorithm::ES256), Signer::rsa())]
-    {
+    for (signer, other) in [(Signer::rsa(), Signer::elliptic("x")), (Signer::elliptic("y"), Signer::rsa())] {
         let stack = Stack::builder()
             .variable("PUBLIC_KEY", signer.public_key())
             .set("auth.jwt.publicKey", "${PUBLIC_KEY}")
@@ -177,7 +172,7 @@ async fn a_public_key_is_no_shared_secret() {
         for forged in [
             Signer::shared(pem).token(&claims),
             Signer::shared(pem.trim()).token(&claims),
-            Signer::shared(pem).by(Algorithm::HS512).token(&claims),
+            Signer::shared_by_hs512(pem).token(&claims),
             other.token(&claims),
             unsigned("none", &claims),
             unsigned("RS256", &claims),
