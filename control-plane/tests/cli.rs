@@ -204,3 +204,42 @@ fn serve_announces_its_ports_and_ends_in_order_on_either_signal() {
         assert_eq!(last["message"], "stopped; every request was answered", "{log}");
     }
 }
+
+#[test]
+fn a_key_is_shown_once_and_its_entry_holds_none_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, entry, shown) = run(dir.path(), &["keys", "create", "--consumer", "team: a", "--name", "ci"]);
+    assert_eq!(code, Some(0), "{shown}");
+    let key = shown.lines().last().unwrap();
+    assert!(key.starts_with("aiw_") && key.len() == 47, "{shown}");
+    assert!(
+        !entry.contains(key) && entry.starts_with("- consumer: \"team: a\"\n  name: \"ci\"\n"),
+        "{entry}"
+    );
+    // The entry is what the configuration takes, and what the key hashes to.
+    let config = format!(
+        "{CONFIG}auth:\n  apiKeys:\n{}",
+        entry.replace("- ", "    - ").replace("  name", "      name")
+    );
+    let config = config.replace("\n  hash", "\n      hash");
+    std::fs::write(dir.path().join("ai-warp.yaml"), config).unwrap();
+    let (code, _, stderr) = run(dir.path(), &["validate"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let hashed = |key: &str| {
+        let mut command = ai_warp(dir.path(), &["keys", "hash", "--consumer", "team: a", "--name", "ci"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), key.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(hashed(&format!("{key}\n")), (Some(0), entry));
+    for unusable in ["", "short\n", "two words of a key that is long\n", &"k".repeat(1_025)] {
+        assert_eq!(hashed(unusable), (Some(64), String::new()), "{unusable}");
+    }
+    let (_, first, _) = run(dir.path(), &["keys", "create", "--consumer", "a", "--json"]);
+    let (_, second, _) = run(dir.path(), &["keys", "create", "--consumer", "a", "--json"]);
+    let key = |text: &str| serde_json::from_str::<Value>(text).unwrap()["key"].as_str().unwrap().to_owned();
+    assert_ne!(key(&first), key(&second));
+    assert_eq!(run(dir.path(), &["keys", "create", "--consumer", ""]).0, Some(64));
+}

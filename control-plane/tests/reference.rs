@@ -72,7 +72,9 @@ impl<'a> Walk<'a> {
     fn row(&mut self, path: &str, schema: &'a Value) {
         let text = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
         let (text, told) = match text.rsplit_once("(default: ") {
-            Some((text, default)) => (text.trim_end().to_owned(), default.trim_end_matches(')').to_owned()),
+            Some((text, default)) => {
+                (text.trim_end().to_owned(), default.trim_end_matches([')', '.']).to_owned())
+            }
             None => (text, String::new()),
         };
         let default = match &schema["default"] {
@@ -89,6 +91,7 @@ impl<'a> Walk<'a> {
             let home = self.homes.get(name?)?;
             (home != path && resolved["properties"].is_object()).then(|| format!(" As `{home}`."))
         });
+        let text = if text.is_empty() || text.ends_with('.') { text } else { format!("{text}.") };
         let meaning = format!("{text}{}", homes.next().unwrap_or_default()).replace('|', "\\|");
         self.rows.push(Row { path: path.to_owned(), default, meaning });
     }

@@ -10,6 +10,10 @@ pub enum ErrorCode {
     OptionError,
     /// The request lacks a valid credential.
     Unauthorized,
+    /// Whoever asks may not ask this.
+    Forbidden,
+    /// The credential cannot be checked now.
+    AuthUnavailable,
     /// A rate limit, ours or the provider's, is reached.
     ProviderRateLimitError,
     /// The provider says that its quota or credit is used up.
@@ -48,6 +52,7 @@ impl ErrorCode {
         match self {
             Self::OptionError | Self::ProviderBadRequestError => 400,
             Self::Unauthorized => 401,
+            Self::Forbidden => 403,
             Self::ModelNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTooLarge => 413,
@@ -55,9 +60,10 @@ impl ErrorCode {
             Self::ProviderResponseError
             | Self::ProviderResponseNoContent
             | Self::ProviderResponseMaxTokensError => 502,
-            Self::ProviderNoModelsAvailableError | Self::HistoryGetError | Self::SharedStateUnavailable => {
-                503
-            }
+            Self::ProviderNoModelsAvailableError
+            | Self::HistoryGetError
+            | Self::SharedStateUnavailable
+            | Self::AuthUnavailable => 503,
             Self::ProviderRequestTimeoutError | Self::ProviderRequestStreamTimeoutError => 504,
         }
     }

@@ -37,9 +37,6 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// Tokens an answer is expected to take where nothing limits it.
 const EXPECTED_OUTPUT_TOKENS: u64 = 1_000;
 
-/// The names of consumers are made into ids below this one.
-const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x61a3_77f0_5d6c_4d09_9a51_2f0c_3e8b_74d2);
-
 /// The session a turn belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TurnIds {
@@ -63,18 +60,15 @@ impl TurnIds {
     }
 }
 
-/// The id of the consumer with this value in its header. What is shared must not tell a key.
-pub fn client_id(header: &[u8]) -> Uuid {
-    Uuid::new_v5(&CLIENT_NAMESPACE, header)
-}
-
 /// Who asks, when, and with what luck.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances {
     /// The session and the new turn, `None` where sessions are off.
     pub ids: Option<TurnIds>,
-    /// The consumer, where consumers have limits; see [`client_id`].
+    /// The consumer, where consumers have limits; see [`client_id`](crate::auth::client_id).
     pub client: Option<Uuid>,
+    /// Whose session it is, where callers are known; see [`Caller::owner`](crate::auth::Caller::owner).
+    pub owner: Option<Uuid>,
     /// The exchange's own id, at random: order by weight and jitter come from it as well.
     pub id: Uuid,
     /// Milliseconds of any clock that does not go back.
@@ -89,6 +83,7 @@ struct Identity {
     id: Uuid,
     created_secs: u64,
     ids: Option<TurnIds>,
+    owner: Option<Uuid>,
 }
 
 /// What somebody pays for an exchange, once it is admitted.
@@ -164,7 +159,7 @@ impl Exchange {
         circumstances: Circumstances,
         fleet: &Fleet,
     ) -> Self {
-        let Circumstances { ids, client, id, now_ms, unix_ms } = circumstances;
+        let Circumstances { ids, client, owner, id, now_ms, unix_ms } = circumstances;
         let mut rng = Rng::with_seed(id.as_u64_pair().0);
         let plan = Plan::new(&gateway, &selection.models, selection.strategy, fleet, &mut rng);
         let route = gateway.routes.get(selection.route);
@@ -187,7 +182,7 @@ impl Exchange {
             features: task.features(),
             task,
             gateway,
-            identity: Identity { id, created_secs: unix_ms / 1_000, ids },
+            identity: Identity { id, created_secs: unix_ms / 1_000, ids, owner },
             source: Source::Foreign,
             payments,
             plan,

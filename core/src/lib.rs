@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod api;
+pub mod auth;
 pub mod chat;
 pub mod commit;
 pub mod config;

@@ -16,6 +16,21 @@ pub const EXCHANGE_PROPERTY: &str = "ai_warp_exchange";
 /// How the names of all headers begin that only the gateway may write.
 pub const OWN_HEADERS: &str = "x-ai-warp-";
 
+/// Request header in which Envoy hands on the payload of a token that it has checked, in base64url.
+pub const TOKEN_HEADER: &str = "x-ai-warp-jwt-payload";
+
+/// Header of the webhook's response that names the consumer.
+pub const CONSUMER_HEADER: &str = "x-ai-warp-consumer";
+
+/// Request header by which the gateway tells the control plane whose sessions may be read and deleted.
+pub const OWNER_HEADER: &str = "x-ai-warp-owner";
+
+/// The filter that checks tokens, as the listener names it.
+pub const TOKEN_FILTER: &str = "ai-warp.auth.jwt";
+
+/// The filter that asks the webhook, as the listener names it.
+pub const WEBHOOK_FILTER: &str = "ai-warp.auth.webhook";
+
 /// Response header by which an attempt asks the router to retry. Removed from what clients send and get.
 pub const RETRY_HEADER: &str = "x-ai-warp-retry";
 

@@ -18,10 +18,29 @@ pub const TURNS_PATH: &str = "/sync/v1/turns";
 pub const SESSIONS_PATH: &str = "/sync/v1/sessions/";
 
 /// The path of the history of `session`: up to the turn `after`, or all of it.
-pub fn history_path(session: Uuid, after: Option<Uuid>) -> String {
-    match after {
-        Some(turn) => format!("{SESSIONS_PATH}{session}?after={turn}"),
-        None => format!("{SESSIONS_PATH}{session}"),
+pub fn history_path(session: SessionKey, after: Option<Uuid>) -> String {
+    let SessionKey { owner, id } = session;
+    let after = after.map(|turn| format!("after={turn}"));
+    let owner = owner.map(|owner| format!("owner={owner}"));
+    let query = [after, owner].into_iter().flatten().collect::<Vec<_>>().join("&");
+    if query.is_empty() { format!("{SESSIONS_PATH}{id}") } else { format!("{SESSIONS_PATH}{id}?{query}") }
+}
+
+/// What a session is kept under. Sessions of different owners have nothing to do with each other, whatever their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey {
+    /// Whose it is; `None` where callers have no name.
+    pub owner: Option<Uuid>,
+    /// The id that clients know.
+    pub id: Uuid,
+}
+
+impl std::fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.owner {
+            Some(owner) => write!(f, "{owner}/{}", self.id),
+            None => self.id.fmt(f),
+        }
     }
 }
 
@@ -36,6 +55,9 @@ pub const MAX_BATCH_BODY_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
+    /// Whose session it is; `None` where callers have no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Uuid>,
     /// The session it belongs to.
     pub session_id: Uuid,
     /// Its own id. Storing the same turn twice stores it once.
@@ -59,6 +81,11 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// What its session is kept under.
+    pub fn session(&self) -> SessionKey {
+        SessionKey { owner: self.owner, id: self.session_id }
+    }
+
     /// Bytes of what it says.
     pub fn size(&self) -> usize {
         let of_messages: usize = self.messages.iter().map(Message::size).sum();

@@ -8,11 +8,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ai_warp_core::api::{self, Format, Request, Selection};
+use ai_warp_core::auth::{Caller, client_id};
 use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
-use ai_warp_core::exchange::{Circumstances, Exchange, Step, TurnIds, client_id};
-use ai_warp_core::plugin::{ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, STORED_HEADER};
-use ai_warp_core::sync::{History, HistoryTurn, history_path};
+use ai_warp_core::exchange::{Circumstances, Exchange, Step, TurnIds};
+use ai_warp_core::plugin::{
+    ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, OWNER_HEADER, STORED_HEADER,
+};
+use ai_warp_core::sync::{History, HistoryTurn, SessionKey, history_path};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -20,7 +23,7 @@ use uuid::Uuid;
 
 use crate::exchanges::{Registration, SharedExchange};
 use crate::host::{self, Body};
-use crate::{fleet, turns};
+use crate::{caller, fleet, turns};
 
 /// Longest wait for the history of a session.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,6 +33,7 @@ pub(crate) struct GatewayContext {
     context_id: u32,
     gateway: Rc<Gateway>,
     format: Format,
+    caller: Caller,
     state: State,
 }
 
@@ -40,6 +44,8 @@ enum State {
     LoadingHistory(Box<Planned>),
     /// The router has it.
     Exchanging { exchange: SharedExchange, _registration: Registration },
+    /// No model is asked: Envoy answers by itself, or the control plane does.
+    Passed,
     /// A response of our own went out; nothing is left to do.
     Responded,
 }
@@ -59,7 +65,13 @@ pub(crate) struct HeldResponse {
 
 impl GatewayContext {
     pub(crate) fn new(context_id: u32, gateway: Rc<Gateway>) -> Self {
-        Self { context_id, gateway, format: Format::Unified { stream: false }, state: State::Reading }
+        Self {
+            context_id,
+            gateway,
+            format: Format::Unified { stream: false },
+            caller: Caller::default(),
+            state: State::Reading,
+        }
     }
 
     fn respond(&mut self, error: &GatewayError, attempts: u32) {
@@ -69,6 +81,9 @@ impl GatewayContext {
         if let Some(retry_after) = &retry_after {
             headers.push(("retry-after", retry_after));
         }
+        if error.code == ErrorCode::Unauthorized {
+            headers.push(("www-authenticate", "Bearer"));
+        }
         self.state = State::Responded;
         host::respond(error.code.status(), headers, &api::errors::body(self.format, error));
     }
@@ -76,6 +91,27 @@ impl GatewayContext {
     fn too_large(&self) -> GatewayError {
         let message = format!("the request body is larger than {} bytes", self.gateway.max_request_bytes);
         GatewayError::new(ErrorCode::RequestTooLarge, message)
+    }
+
+    /// Says whether a model is asked, in which format, and by whom. Without `auth`, Envoy sends nothing else here.
+    fn identify(&mut self) -> Result<bool, GatewayError> {
+        let gateway = Rc::clone(&self.gateway);
+        let Some(auth) = &gateway.auth else {
+            let path = host::request_header(":path").unwrap_or_default();
+            let format = Format::of_path(without_query(&path), &gateway);
+            self.format = format.unwrap_or(self.format);
+            return Ok(format.is_some());
+        };
+        let headers = caller::headers();
+        let path = without_query(headers.get(":path").unwrap_or_default());
+        let format = Format::of_path(path, &gateway);
+        self.format = format.unwrap_or_else(|| Format::of_errors_at(path));
+        self.caller = auth.check(&headers, &caller::Stream)?;
+        let asks_model = format.is_some() && headers.get(":method") == Some(b"POST");
+        if let Some(owner) = self.caller.owner().filter(|_| !asks_model) {
+            host::set_request_header(OWNER_HEADER, &owner.to_string());
+        }
+        Ok(asks_model)
     }
 
     /// Reads the request; then the exchange begins, or its history is asked for.
@@ -94,7 +130,8 @@ impl GatewayContext {
             native.set_headers(own.collect());
         }
         // Refused before anything is asked of the store.
-        let selection = request.select(&self.gateway, host::request_header)?;
+        let mut selection = request.select(&self.gateway, host::request_header)?;
+        self.caller.permit(&self.gateway, &mut selection)?;
         let planned = Planned { request, selection };
         let Some((id, after)) = planned.request.session.remembered() else {
             self.begin(planned, Vec::new())?;
@@ -103,7 +140,7 @@ impl GatewayContext {
         if self.gateway.storage.is_none() {
             return Err(planned.request.sessions_off());
         }
-        let path = history_path(id, after);
+        let path = history_path(SessionKey { owner: self.caller.owner(), id }, after);
         if host::get_from_control_plane(&path, HISTORY_TIMEOUT).is_none() {
             return Err(history_unavailable());
         }
@@ -117,6 +154,7 @@ impl GatewayContext {
         let circumstances = Circumstances {
             ids: self.gateway.storage.as_ref().and_then(|_| TurnIds::of(request.session)),
             client: self.client(),
+            owner: self.caller.owner(),
             id: Uuid::new_v4(),
             now_ms,
             unix_ms: host::unix_ms(),
@@ -139,8 +177,11 @@ impl GatewayContext {
 
     /// The consumer, where consumers have limits. Those that do not say who they are count as one.
     fn client(&self) -> Option<Uuid> {
-        let limits = self.gateway.client_limits.as_ref()?;
-        Some(client_id(&host::request_header(&limits.header).unwrap_or_default()))
+        if self.gateway.auth.is_some() {
+            return self.caller.payer(&self.gateway);
+        }
+        let header = self.gateway.client_limits.as_ref()?.header.as_ref()?;
+        Some(client_id(&host::request_header(header).unwrap_or_default()))
     }
 
     /// Holds the response until its turn is stored, where there is one to store.
@@ -185,6 +226,10 @@ pub(crate) fn release(response: HeldResponse, stored: bool) {
     }
 }
 
+fn without_query(path: &[u8]) -> &[u8] {
+    path.split(|&b| b == b'?').next().unwrap_or_default()
+}
+
 fn history_unavailable() -> GatewayError {
     GatewayError::new(ErrorCode::HistoryGetError, "the session's history could not be read")
 }
@@ -208,9 +253,17 @@ impl Context for GatewayContext {
 
 impl HttpContext for GatewayContext {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
-        let path = host::request_header(":path").unwrap_or_default();
-        let path = path.split(|&b| b == b'?').next().unwrap_or_default();
-        self.format = Format::of_path(path, &self.gateway);
+        match self.identify() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.state = State::Passed;
+                return Action::Continue;
+            }
+            Err(error) => {
+                self.respond(&error, 0);
+                return Action::Pause;
+            }
+        }
         if end_of_stream {
             self.respond(&GatewayError::new(ErrorCode::OptionError, "the request has no body"), 0);
         }
@@ -218,6 +271,9 @@ impl HttpContext for GatewayContext {
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if matches!(self.state, State::Passed) {
+            return Action::Continue;
+        }
         if !matches!(self.state, State::Reading) {
             return Action::Pause;
         }
@@ -238,6 +294,9 @@ impl HttpContext for GatewayContext {
     }
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        if matches!(self.state, State::Passed) {
+            return Action::Continue;
+        }
         let size = Body::Request.read(usize::MAX).len();
         self.on_http_request_body(size, true)
     }

@@ -7,6 +7,7 @@
 
 mod attempt;
 mod bell;
+mod caller;
 mod exchanges;
 mod fleet;
 mod gateway;

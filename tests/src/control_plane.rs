@@ -186,6 +186,17 @@ impl ControlPlane {
     }
 }
 
+/// What `ai-warp` with these arguments prints to stdout.
+///
+/// # Panics
+/// Where it fails.
+pub fn cli(arguments: &[&str]) -> String {
+    let output =
+        Command::new(environment::control_plane()).args(arguments).output().expect("cannot run ai-warp");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("ai-warp prints UTF-8")
+}
+
 /// Whether a gateway of `/status` has its filter configuration, and has acknowledged all that it was sent.
 fn is_settled(gateway: &Value) -> bool {
     let resources = gateway["resources"].as_object().cloned().unwrap_or_default();

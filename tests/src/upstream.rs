@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -37,6 +37,9 @@ impl Seen {
 /// What is answered: a status, a content type and a body.
 pub type Answered = (u16, &'static str, String);
 
+/// The same with more headers, in place of the content type.
+pub type AnsweredWithHeaders = (u16, Vec<(&'static str, String)>, String);
+
 /// A running upstream; ended when dropped.
 #[derive(Debug)]
 pub struct Upstream {
@@ -48,24 +51,41 @@ pub struct Upstream {
 impl Upstream {
     /// Listens on a free port of the loopback interface, and answers as `answer` says.
     pub async fn start(answer: impl Fn(&Seen) -> Answered + Send + Sync + 'static) -> Self {
+        Self::start_with_headers(move |seen| {
+            let (status, content_type, body) = answer(seen);
+            (status, vec![(CONTENT_TYPE.as_str(), content_type.to_owned())], body)
+        })
+        .await
+    }
+
+    /// Listens on a free port of the loopback interface, and answers as `answer` says.
+    pub async fn start_with_headers(
+        answer: impl Fn(&Seen) -> AnsweredWithHeaders + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("no free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (kept, answer) = (Arc::clone(&seen), Arc::new(answer));
         let task = tokio::spawn(async move {
+            // Ended with this task.
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
                     async move {
                         let seen = read(request).await;
-                        let (status, content_type, body) = answer(&seen);
+                        let (status, headers, body) = answer(&seen);
                         kept.lock().expect("nobody panics with it").push(seen);
-                        let response = Response::builder().status(status).header(CONTENT_TYPE, content_type);
+                        let response = headers
+                            .into_iter()
+                            .fold(Response::builder().status(status), |response, (name, value)| {
+                                response.header(name, value)
+                            });
                         Ok::<_, Infallible>(response.body(Full::new(Bytes::from(body))).expect("valid"))
                     }
                 });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
         Self { address, seen, task }

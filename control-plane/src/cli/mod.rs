@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod init;
+mod keys;
 mod logging;
 mod schema;
 mod serve;
@@ -42,6 +43,9 @@ enum Command {
     Validate(validate::Args),
     /// Print the bootstrap configuration an Envoy starts with
     Bootstrap(bootstrap::Args),
+    /// Make API keys for clients
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Print the JSON Schema of the configuration
     Schema,
 }
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bootstrap(args) => bootstrap::run(args),
+        Command::Keys(command) => keys::run(&command),
         Command::Schema => schema::run(),
     };
     match result {

@@ -11,6 +11,7 @@ mod secrets;
 mod service_account;
 mod shape;
 mod tls;
+mod token_keys;
 mod tree;
 mod watch;
 
@@ -22,4 +23,5 @@ pub use secrets::{AwsKeys, SecretString, Secrets};
 pub(crate) use service_account::tests::key_file;
 pub use service_account::{ServiceAccount, ServiceAccountError};
 pub use tls::{TlsError, TlsIdentity};
+pub use token_keys::{TokenKeys, TokenKeysError};
 pub use watch::{ConfigFailure, ConfigStatus, ConfigWatch, watch};

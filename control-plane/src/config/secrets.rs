@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ListenerSecrets, ServiceAccount};
+use super::{ListenerSecrets, ServiceAccount, TokenKeys};
 
 /// A secret value. `Debug` hides it, and it has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Secrets {
     pub valkey_password: Option<SecretString>,
     /// What the listeners serve with, and ask of callers.
     pub listeners: ListenerSecrets,
+    /// The keys of tokens, where they are not their issuer's to tell.
+    pub token_keys: Option<TokenKeys>,
 }
 
 #[cfg(test)]
@@ -82,8 +84,9 @@ mod tests {
                 }),
                 ..Default::default()
             },
+            token_keys: Some(TokenKeys::shared(&SecretString::new("sk-1"))),
         };
         let shown = format!("{secrets:?}");
-        assert!(shown.contains("openai") && !shown.contains("sk-1"), "{shown}");
+        assert!(shown.contains("openai") && !shown.contains("sk-1") && !shown.contains("c2stMQ"), "{shown}");
     }
 }

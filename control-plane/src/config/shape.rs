@@ -17,7 +17,7 @@ const MAX_UNKNOWN_KEYS: usize = 50;
 const MAX_TYPO_DISTANCE: usize = 2;
 
 /// Keys whose values are secrets; what stands there is never repeated in a message.
-const SECRET_KEYS: [&str; 9] = [
+const SECRET_KEYS: [&str; 11] = [
     "apiKey",
     "password",
     "accessKeyId",
@@ -27,6 +27,8 @@ const SECRET_KEYS: [&str; 9] = [
     "privateKey",
     "apiTokens",
     "xdsTokens",
+    "secret",
+    "publicKey",
 ];
 
 /// Reads the configuration, as far as its shape allows, and everything that is wrong with its shape.
@@ -187,7 +189,7 @@ mod tests {
                 "models[1].limits.rat: unknown key, did you mean \"rate\"? (line 8)",
                 "limts: unknown key, did you mean \"limits\"? (line 9)",
                 "completelyWrong: unknown key; there is server, controlPlane, providers, models, routes, limits, \
-                 clientLimits, breaker, restore, storage, promptPath, streamPath, headerSessionIdName (line 10)",
+                 auth, clientLimits, breaker, restore, storage, promptPath, streamPath, headerSessionIdName (line 10)",
             ]
         );
     }
@@ -230,6 +232,8 @@ mod tests {
                 format!("providers: {{openai: {{apiKey: {secret}}}}}\nmodels: []"),
                 format!("providers: {{openai: {{endpoints: [{{apiKey: {secret}}}]}}}}\nmodels: []"),
                 format!("{GOOD}storage: {{valkey: {{password: {secret}}}}}"),
+                format!("{GOOD}auth: {{jwt: {{secret: {secret}}}}}"),
+                format!("{GOOD}auth: {{jwt: {{publicKey: {secret}}}}}"),
             ] {
                 let found = problems(&yaml).join("\n");
                 assert!(found.contains("must be") && !found.contains("123"), "{yaml}: {found}");

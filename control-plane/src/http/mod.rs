@@ -20,6 +20,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::sync::watch;
 
+use self::sessions::Asking;
 use crate::config::{ConfigStatus, Loaded};
 use crate::filter_code::FilterCode;
 use crate::shared::Shared;
@@ -86,7 +87,7 @@ impl AppState {
 
 /// The public API: sessions, status, readiness.
 pub fn public_router(state: &AppState) -> Router {
-    let guarded = sessions::routes()
+    let guarded = sessions::routes(Asking::Operator)
         .route("/status", get(status::status))
         .route_layer(from_fn_with_state(state.clone(), guard::operators));
     let routes = guarded.route("/ready", get(status::ready)).route("/live", get(status::live));
@@ -95,7 +96,7 @@ pub fn public_router(state: &AppState) -> Router {
 
 /// What gateways ask for beside xDS: sync, and the sessions they forward. `more` is xDS itself.
 pub fn sync_router(state: &AppState, more: Router) -> Router {
-    let routes = sync::routes().merge(fleet::routes()).merge(sessions::routes());
+    let routes = sync::routes().merge(fleet::routes()).merge(sessions::routes(Asking::Gateway));
     // Two fallbacks cannot be merged; ours answers for all.
     finish(routes.with_state(state.clone()).merge(more.reset_fallback()))
         .layer(from_fn_with_state(state.clone(), guard::gateways))

@@ -3,7 +3,7 @@
 use ai_warp_core::error::ErrorCode;
 use ai_warp_core::sync::{
     History, HistoryTurn, MAX_BATCH_BODY_BYTES, MAX_HISTORY_BYTES, MAX_TURNS_PER_BATCH, SESSIONS_PATH,
-    TURNS_PATH, Turn, TurnBatch, TurnBatchReply, TurnResult,
+    SessionKey, TURNS_PATH, Turn, TurnBatch, TurnBatchReply, TurnResult,
 };
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -53,10 +53,11 @@ async fn store_turns(
 
 async fn history(
     State(state): State<AppState>,
-    SessionId(session_id): SessionId,
-    Query(GoOn { after }): Query<GoOn>,
+    SessionId(id): SessionId,
+    Query(GoOn { after, owner }): Query<GoOn>,
 ) -> Result<Json<History>, ApiError> {
-    let turns = state.0.store.history(session_id).await.map_err(|error| ApiError::store(&error))?;
+    let turns =
+        state.0.store.history(SessionKey { owner, id }).await.map_err(|error| ApiError::store(&error))?;
     let turns = turns.and_then(|turns| lineage(turns, after)).ok_or_else(ApiError::no_session)?;
     Ok(Json(History { turns: newest(turns, MAX_HISTORY_BYTES) }))
 }
@@ -66,6 +67,8 @@ async fn history(
 struct GoOn {
     /// A turn's id; without one, the last turn.
     after: Option<Uuid>,
+    /// Whose session it is.
+    owner: Option<Uuid>,
 }
 
 /// The turns that lead to `after`, oldest first; `None` where there is no such turn. Each goes on from the one it names, or
@@ -116,6 +119,7 @@ mod tests {
     #[test]
     fn of_a_long_session_the_newest_turns_are_sent() {
         let turn = |prompt: &str| Turn {
+            owner: None,
             session_id: Uuid::nil(),
             turn_id: Uuid::nil(),
             prompt: prompt.to_owned(),
@@ -138,6 +142,7 @@ mod tests {
     #[test]
     fn a_conversation_goes_on_from_the_turn_it_names() {
         let turn = |id: u128, parent: Option<u128>| Turn {
+            owner: None,
             session_id: Uuid::nil(),
             turn_id: Uuid::from_u128(id),
             prompt: String::new(),

@@ -85,6 +85,50 @@ fn batch(turns: &[Value]) -> String {
 }
 
 #[tokio::test]
+async fn sessions_are_their_owner_s_alone() {
+    let test = Test::new();
+    let owner = ai_warp_core::auth::client_id(b"ann").to_string();
+    let mut owned = turn(SESSION, 1);
+    owned["owner"] = json!(owner);
+    let (status, _) = test.post(batch(&[owned, turn(SESSION, 2)])).await;
+    assert_eq!(status, StatusCode::OK);
+    let path = format!("/api/v1/sessions/{SESSION}");
+    let prompts = |(status, session): (StatusCode, Value)| {
+        let history =
+            session["history"].as_array().or(session["turns"].as_array()).cloned().unwrap_or_default();
+        (status, history.iter().map(|turn| turn["prompt"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    let found = |prompt: &str| (StatusCode::OK, vec![prompt.to_owned()]);
+    let missing = (StatusCode::NOT_FOUND, Vec::new());
+    // Operators name a consumer; at the gateway's side nobody can.
+    for (query, expected) in
+        [("", found("p2")), ("?consumer=ann", found("p1")), ("?consumer=bob", missing.clone())]
+    {
+        assert_eq!(prompts(get_from(&test.public, &format!("{path}{query}")).await), expected, "{query}");
+        assert_eq!(prompts(get_from(&test.sync, &format!("{path}{query}")).await), found("p2"), "{query}");
+    }
+    let asked_as = async |router: &Router, method: &str, owner: &str| {
+        let request = Request::builder().method(method).uri(&path).header("x-ai-warp-owner", owner);
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        prompts((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+    };
+    assert_eq!(asked_as(&test.sync, "GET", &owner).await, found("p1"));
+    assert_eq!(asked_as(&test.public, "GET", &owner).await, found("p2"));
+    for nobody in ["", "ann", UNKNOWN] {
+        assert_eq!(asked_as(&test.sync, "GET", nobody).await, missing, "{nobody}");
+        assert_eq!(asked_as(&test.sync, "DELETE", nobody).await, missing, "{nobody}");
+    }
+    let history = format!("/sync/v1/sessions/{SESSION}");
+    assert_eq!(prompts(get_from(&test.sync, &format!("{history}?owner={owner}")).await), found("p1"));
+    assert_eq!(prompts(get_from(&test.sync, &format!("{history}?owner={UNKNOWN}")).await), missing);
+    assert_eq!(asked_as(&test.sync, "DELETE", &owner).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(asked_as(&test.sync, "GET", &owner).await, missing);
+    assert_eq!(prompts(get_from(&test.sync, &path).await), found("p2"));
+}
+
+#[tokio::test]
 async fn what_the_filter_commits_people_and_filters_can_read_and_forget() {
     let test = Test::new();
     let (status, reply) = test.post(batch(&[turn(SESSION, 1), turn(SESSION, 2), turn(SESSION, 1)])).await;

@@ -16,8 +16,8 @@ pub(super) fn limit(gateway: &Gateway, quota: &QuotaKey) -> Option<Limit> {
     match quota {
         QuotaKey::ModelRate(id) => model(id).map(|model| model.rate),
         QuotaKey::ModelTokens(id) => model(id)?.tokens,
-        QuotaKey::ClientRate(_) => gateway.client_limits.as_ref()?.rate,
-        QuotaKey::ClientTokens(_) => gateway.client_limits.as_ref()?.tokens,
+        QuotaKey::ClientRate(id) => gateway.client_rate(*id),
+        QuotaKey::ClientTokens(id) => gateway.client_tokens(*id),
         QuotaKey::RouteRate(name) => gateway.route(name)?.limits.rate,
         QuotaKey::RouteTokens(name) => gateway.route(name)?.limits.tokens,
     }

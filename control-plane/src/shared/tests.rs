@@ -34,7 +34,7 @@ fn gateway() -> Gateway {
     let mut gateway = compile(&config).unwrap();
     gateway.breaker = Breaker { failures: 1, window_ms: DAY_MS, max_restore_ms: DAY_MS };
     gateway.client_limits = Some(ClientLimits {
-        header: "x-client".to_owned(),
+        header: Some("x-client".to_owned()),
         rate: Some(Limit { max: 10, window_ms: DAY_MS }),
         tokens: None,
     });

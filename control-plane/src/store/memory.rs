@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ai_warp_core::sync::Turn;
+use ai_warp_core::sync::{SessionKey, Turn};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -32,11 +32,11 @@ impl MemoryStore {
         turns.iter().map(|turn| sessions.append(turn, retention)).collect()
     }
 
-    pub(super) fn history(&self, session: Uuid) -> Option<Vec<Turn>> {
+    pub(super) fn history(&self, session: SessionKey) -> Option<Vec<Turn>> {
         self.lock().history(session)
     }
 
-    pub(super) fn delete(&self, session: Uuid) -> bool {
+    pub(super) fn delete(&self, session: SessionKey) -> bool {
         let mut sessions = self.lock();
         sessions.drop_expired(Instant::now());
         sessions.remove(session)
@@ -61,11 +61,11 @@ impl MemoryStore {
 
 #[derive(Debug, Default)]
 struct Sessions {
-    by_id: HashMap<Uuid, Session>,
+    by_id: HashMap<SessionKey, Session>,
     /// Every session by its expiry; holds exactly the ids of `by_id`.
-    by_expiry: BTreeSet<(Instant, Uuid)>,
+    by_expiry: BTreeSet<(Instant, SessionKey)>,
     /// Every session by its last use; holds exactly the ids of `by_id`.
-    by_use: BTreeMap<u64, Uuid>,
+    by_use: BTreeMap<u64, SessionKey>,
     /// Counts uses; the largest key of `by_use` is the latest.
     uses: u64,
     /// Sum of `turn_bytes` over every turn.
@@ -92,16 +92,16 @@ impl Sessions {
         // A span too long for the clock is as good as forever.
         let expiry = now.checked_add(retention.expiration).unwrap_or(now + FOREVER);
         self.uses += 1;
-        let session = self.by_id.entry(turn.session_id).or_insert_with(|| Session {
+        let session = self.by_id.entry(turn.session()).or_insert_with(|| Session {
             turns: VecDeque::new(),
             ids: HashSet::new(),
             expiry,
             last_use: self.uses,
         });
-        self.by_expiry.remove(&(session.expiry, turn.session_id));
-        self.by_expiry.insert((expiry, turn.session_id));
+        self.by_expiry.remove(&(session.expiry, turn.session()));
+        self.by_expiry.insert((expiry, turn.session()));
         self.by_use.remove(&session.last_use);
-        self.by_use.insert(self.uses, turn.session_id);
+        self.by_use.insert(self.uses, turn.session());
         session.expiry = expiry;
         session.last_use = self.uses;
         if session.ids.insert(turn.turn_id) {
@@ -111,12 +111,12 @@ impl Sessions {
         while session.turns.len() > retention.max_turns {
             self.bytes -= drop_oldest(session);
         }
-        self.make_room(turn.session_id, retention);
+        self.make_room(turn.session(), retention);
         Ok(())
     }
 
     /// Evicts the least recently used sessions, and when only `newest` is left, its oldest turns.
-    fn make_room(&mut self, newest: Uuid, retention: &Retention) {
+    fn make_room(&mut self, newest: SessionKey, retention: &Retention) {
         while self.by_id.len() > retention.max_sessions.max(1) || self.bytes > retention.max_bytes {
             match self.by_use.first_key_value() {
                 Some((_, id)) if *id != newest => {
@@ -132,7 +132,7 @@ impl Sessions {
         }
     }
 
-    fn history(&mut self, id: Uuid) -> Option<Vec<Turn>> {
+    fn history(&mut self, id: SessionKey) -> Option<Vec<Turn>> {
         self.drop_expired(Instant::now());
         let session = self.by_id.get_mut(&id)?;
         self.uses += 1;
@@ -151,7 +151,7 @@ impl Sessions {
         }
     }
 
-    fn remove(&mut self, id: Uuid) -> bool {
+    fn remove(&mut self, id: SessionKey) -> bool {
         let Some(session) = self.by_id.remove(&id) else { return false };
         self.by_expiry.remove(&(session.expiry, id));
         self.by_use.remove(&session.last_use);
@@ -179,7 +179,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::tests::{RETENTION, turn};
+    use crate::store::tests::{RETENTION, session, turn};
 
     fn append(store: &MemoryStore, session: u128, id: u128, retention: &Retention) -> Result<(), StoreError> {
         store.append(&[turn(session, id)], retention).remove(0)
@@ -187,7 +187,7 @@ mod tests {
 
     fn known(store: &MemoryStore, sessions: &[u128]) -> Vec<u128> {
         let ids = sessions.iter().copied();
-        ids.filter(|id| store.lock().by_id.contains_key(&Uuid::from_u128(*id))).collect()
+        ids.filter(|id| store.lock().by_id.contains_key(&session(*id))).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,9 +198,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(6)).await;
         append(&store, 1, 2, &retention).unwrap();
         tokio::time::advance(Duration::from_millis(9_999)).await;
-        assert_eq!(store.history(Uuid::from_u128(1)).map(|turns| turns.len()), Some(2));
+        assert_eq!(store.history(session(1)).map(|turns| turns.len()), Some(2));
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(store.history(Uuid::from_u128(1)), None);
+        assert_eq!(store.history(session(1)), None);
         assert_eq!(store.usage(), Usage { sessions: 0, bytes: 0, evicted_sessions: 0 });
     }
 
@@ -209,7 +209,7 @@ mod tests {
         let (store, retention) = (MemoryStore::default(), Retention { max_sessions: 2, ..RETENTION });
         append(&store, 1, 1, &retention).unwrap();
         append(&store, 2, 2, &retention).unwrap();
-        store.history(Uuid::from_u128(1)).unwrap();
+        store.history(session(1)).unwrap();
         append(&store, 3, 3, &retention).unwrap();
         assert_eq!(known(&store, &[1, 2, 3]), [1, 3]);
         assert_eq!(store.usage().evicted_sessions, 1);
@@ -224,7 +224,7 @@ mod tests {
         }
         assert_eq!(known(&store, &[1, 2]), [2]);
         let ids: Vec<_> =
-            store.history(Uuid::from_u128(2)).unwrap().iter().map(|turn| turn.turn_id.as_u128()).collect();
+            store.history(session(2)).unwrap().iter().map(|turn| turn.turn_id.as_u128()).collect();
         assert_eq!(ids, [3, 4]);
         assert_eq!(store.usage().bytes, 2 * bytes);
 

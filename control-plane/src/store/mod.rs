@@ -2,8 +2,8 @@
 //!
 //! One enum rather than a trait: the set of stores is closed, and async methods of an enum need no boxing. All of them
 //! keep the same promises, and the same tests run against each: a turn is stored once however often it is sent, order
-//! is the order of sending, the oldest turns of a long session go first, and a session is forgotten
-//! `limits.historyExpiration` after its last turn.
+//! is the order of sending, the oldest turns of a long session go first, a session is forgotten
+//! `limits.historyExpiration` after its last turn, and to who does not own it, it is not there.
 
 mod memory;
 #[cfg(test)]
@@ -17,9 +17,8 @@ pub(crate) mod valkey_link;
 use std::time::Duration;
 
 use ai_warp_core::config::{Config, StorageType};
-use ai_warp_core::sync::Turn;
+use ai_warp_core::sync::{SessionKey, Turn};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 pub use memory::MemoryStore;
 pub use valkey::ValkeyStore;
@@ -113,7 +112,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot tell.
-    pub async fn history(&self, session: Uuid) -> Result<Option<Vec<Turn>>, StoreError> {
+    pub async fn history(&self, session: SessionKey) -> Result<Option<Vec<Turn>>, StoreError> {
         match self {
             Self::None => Ok(None),
             Self::Memory(memory) => Ok(memory.history(session)),
@@ -125,7 +124,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot tell.
-    pub async fn delete(&self, session: Uuid) -> Result<bool, StoreError> {
+    pub async fn delete(&self, session: SessionKey) -> Result<bool, StoreError> {
         match self {
             Self::None => Ok(false),
             Self::Memory(memory) => Ok(memory.delete(session)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ai_warp_core::api::Outcome;
 use ai_warp_core::config::{Config, ValkeyConfig};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::test_server::{Server, reachable};
 use super::*;
@@ -19,8 +20,13 @@ pub(super) const RETENTION: Retention = Retention {
     max_bytes: 1 << 20,
 };
 
+pub(super) fn session(id: u128) -> SessionKey {
+    SessionKey { owner: None, id: Uuid::from_u128(id) }
+}
+
 pub(super) fn turn(session: u128, id: u128) -> Turn {
     Turn {
+        owner: None,
         session_id: Uuid::from_u128(session),
         turn_id: Uuid::from_u128(id),
         prompt: format!("prompt {id} \u{1F980} \"quoted\"\n"),
@@ -33,8 +39,8 @@ pub(super) fn turn(session: u128, id: u128) -> Turn {
     }
 }
 
-async fn ids(store: &Store, session: u128) -> Option<Vec<u128>> {
-    let turns = store.history(Uuid::from_u128(session)).await.unwrap()?;
+async fn ids(store: &Store, of: u128) -> Option<Vec<u128>> {
+    let turns = store.history(session(of)).await.unwrap()?;
     Some(turns.iter().map(|turn| turn.turn_id.as_u128()).collect())
 }
 
@@ -49,11 +55,11 @@ async fn keeps_its_promises(store: &Store) {
 
     // Unknown.
     assert_eq!(ids(store, 1).await, None);
-    assert!(!store.delete(Uuid::from_u128(1)).await.unwrap());
+    assert!(!store.delete(session(1)).await.unwrap());
 
     // Whole, in order, of several sessions in one batch.
     append(store, &[turn(1, 11), turn(2, 21), turn(1, 12), turn(3, 31), turn(2, 22)], &RETENTION).await;
-    assert_eq!(store.history(Uuid::from_u128(1)).await.unwrap(), Some(vec![turn(1, 11), turn(1, 12)]));
+    assert_eq!(store.history(session(1)).await.unwrap(), Some(vec![turn(1, 11), turn(1, 12)]));
     assert_eq!(ids(store, 2).await, Some(vec![21, 22]));
     assert_eq!(ids(store, 3).await, Some(vec![31]));
 
@@ -71,11 +77,21 @@ async fn keeps_its_promises(store: &Store) {
     assert_eq!(ids(store, 1).await, Some(vec![14, 15, 11]));
 
     // Forgotten, and then as new.
-    assert!(store.delete(Uuid::from_u128(1)).await.unwrap());
+    assert!(store.delete(session(1)).await.unwrap());
     assert_eq!(ids(store, 1).await, None);
     append(store, &[turn(1, 14)], &RETENTION).await;
     assert_eq!(ids(store, 1).await, Some(vec![14]));
     assert_eq!(ids(store, 2).await, Some(vec![21, 22]));
+
+    // Of whoever owns them: the same id is another session.
+    let [mine, yours] = [7, 8].map(|owner| SessionKey { owner: Some(Uuid::from_u128(owner)), ..session(2) });
+    let of = |key: SessionKey, id| Turn { owner: key.owner, ..turn(2, id) };
+    append(store, &[of(mine, 71), turn(2, 23), of(yours, 81), of(mine, 72)], &RETENTION).await;
+    assert_eq!(store.history(mine).await.unwrap(), Some(vec![of(mine, 71), of(mine, 72)]));
+    assert_eq!(store.history(yours).await.unwrap(), Some(vec![of(yours, 81)]));
+    assert_eq!(ids(store, 2).await, Some(vec![21, 22, 23]));
+    assert!(store.delete(yours).await.unwrap() && !store.delete(yours).await.unwrap());
+    assert_eq!(store.history(mine).await.unwrap().map(|turns| turns.len()), Some(2));
 
     // Nothing is something, too.
     append(store, &[], &RETENTION).await;
@@ -89,8 +105,8 @@ async fn memory() {
 #[tokio::test]
 async fn none_keeps_nothing_and_says_so() {
     assert_eq!(Store::None.append(&[turn(1, 1)], &RETENTION).await, [Err(StoreError::Disabled)]);
-    assert_eq!(Store::None.history(Uuid::from_u128(1)).await, Ok(None));
-    assert_eq!(Store::None.delete(Uuid::from_u128(1)).await, Ok(false));
+    assert_eq!(Store::None.history(session(1)).await, Ok(None));
+    assert_eq!(Store::None.delete(session(1)).await, Ok(false));
     assert_eq!(Store::None.ping().await, Ok(()));
 }
 
@@ -145,7 +161,7 @@ async fn one_refused_session_of_a_batch_fails_alone() {
     let results = store.append(&[turn(1, 11), turn(2, 21), turn(1, 12)], &RETENTION).await;
     let stored: Vec<_> = results.iter().map(Result::is_ok).collect();
     assert_eq!(stored, [false, true, false], "{results:?}");
-    assert!(matches!(store.history(Uuid::from_u128(1)).await, Err(StoreError::Refused(_))));
+    assert!(matches!(store.history(session(1)).await, Err(StoreError::Refused(_))));
 }
 
 #[tokio::test]
@@ -160,7 +176,7 @@ async fn fails_fast_while_valkey_is_down_and_recovers_by_itself() {
     let results = store.append(&[turn(1, 12)], &RETENTION).await;
     assert!(matches!(results[0], Err(StoreError::Unreachable(_))), "{results:?}");
     assert!(begin.elapsed() < super::valkey_link::RESPONSE_TIMEOUT);
-    assert!(store.history(Uuid::from_u128(1)).await.is_err());
+    assert!(store.history(session(1)).await.is_err());
 
     server.restart().await;
     reachable(&store, true).await;

@@ -1,16 +1,15 @@
 //! Sessions in Valkey, shared by every control plane and kept over restarts.
 //!
 //! A session is two keys in one slot: `ai-warp:{SESSION}:turns`, a list of turns, and `ai-warp:{SESSION}:ids`, the ids
-//! in it. One script appends: atomic, so that a turn sent twice at the same time by two control planes is stored once.
+//! in it; of a session with an owner, SESSION is `OWNER/ID`. One script appends: atomic, so that a turn sent twice at the same time by two control planes is stored once.
 //! A batch is one round trip whatever the number of its sessions.
 
 use std::sync::Arc;
 
 use ai_warp_core::config::ValkeyConfig;
-use ai_warp_core::sync::Turn;
+use ai_warp_core::sync::{SessionKey, Turn};
 use redis::cluster::ClusterClientBuilder;
 use redis::{Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult};
-use uuid::Uuid;
 
 use super::valkey_batch::{ServerScript, run_all};
 use super::valkey_link::{CONNECT_TIMEOUT, Connector, Link, RESPONSE_TIMEOUT};
@@ -89,7 +88,7 @@ impl ValkeyStore {
         results
     }
 
-    pub(super) async fn history(&self, session: Uuid) -> Result<Option<Vec<Turn>>, StoreError> {
+    pub(super) async fn history(&self, session: SessionKey) -> Result<Option<Vec<Turn>>, StoreError> {
         let read = async |mut connection| {
             redis::cmd("LRANGE")
                 .arg(turns_key(session))
@@ -109,7 +108,7 @@ impl ValkeyStore {
         items.iter().map(turn).collect::<Result<_, _>>().map(Some)
     }
 
-    pub(super) async fn delete(&self, session: Uuid) -> Result<bool, StoreError> {
+    pub(super) async fn delete(&self, session: SessionKey) -> Result<bool, StoreError> {
         let delete = async |mut connection| {
             let mut command = redis::cmd("UNLINK");
             command.arg(turns_key(session)).arg(ids_key(session));
@@ -129,16 +128,16 @@ impl ValkeyStore {
 }
 
 /// The turns of one session within a batch, with their positions in it.
-type Group<'a> = (Uuid, Vec<(usize, &'a Turn)>);
+type Group<'a> = (SessionKey, Vec<(usize, &'a Turn)>);
 
 /// Groups a batch by session; order within a session stays.
 fn by_session(turns: &[Turn]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for (position, turn) in turns.iter().enumerate() {
         // A batch holds a few hundred turns at most.
-        match groups.iter_mut().find(|(session, _)| *session == turn.session_id) {
+        match groups.iter_mut().find(|(session, _)| *session == turn.session()) {
             Some((_, members)) => members.push((position, turn)),
-            None => groups.push((turn.session_id, vec![(position, turn)])),
+            None => groups.push((turn.session(), vec![(position, turn)])),
         }
     }
     groups
@@ -161,11 +160,11 @@ fn refused(error: &RedisError) -> StoreError {
     StoreError::Refused(error.to_string())
 }
 
-fn turns_key(session: Uuid) -> String {
+fn turns_key(session: SessionKey) -> String {
     format!("ai-warp:{{{session}}}:turns")
 }
 
-fn ids_key(session: Uuid) -> String {
+fn ids_key(session: SessionKey) -> String {
     format!("ai-warp:{{{session}}}:ids")
 }
 

@@ -172,6 +172,7 @@ impl<R: protocol::Request> Session<R> {
             destinations: &destinations,
             inherited: &self.inherited,
             filter: &self.state.filter,
+            token_keys: loaded.secrets.token_keys.as_ref(),
         };
         resources::build(inputs, &self.traits)
     }

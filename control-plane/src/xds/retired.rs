@@ -37,7 +37,7 @@ impl Retired {
     /// Takes note of the destinations in force from `now` on, and of their [`grace`].
     pub(super) fn update(&mut self, current: &[Destination], grace: Duration, now: Instant) {
         let until = now + std::mem::replace(&mut self.grace, grace);
-        let named = current.iter().map(|destination| (destination.name().to_owned(), destination.clone()));
+        let named = current.iter().map(|destination| (destination.name().into_owned(), destination.clone()));
         for (name, destination) in std::mem::replace(&mut self.current, named.collect()) {
             self.leaving.insert(name, Leaving { destination, until });
         }

@@ -45,6 +45,8 @@ pub(super) const fn openai_words(code: ErrorCode) -> (&'static str, &'static str
         ErrorCode::MethodNotAllowed => ("invalid_request_error", "method_not_supported"),
         ErrorCode::ModelNotFound => ("invalid_request_error", "model_not_found"),
         ErrorCode::Unauthorized => ("invalid_request_error", "invalid_api_key"),
+        ErrorCode::Forbidden => ("invalid_request_error", "forbidden"),
+        ErrorCode::AuthUnavailable => ("server_error", "auth_unavailable"),
         ErrorCode::ProviderRateLimitError => ("rate_limit_error", "rate_limit_exceeded"),
         ErrorCode::ProviderExceededQuotaError => ("insufficient_quota", "insufficient_quota"),
         ErrorCode::ProviderNoModelsAvailableError => ("server_error", "no_models_available"),
@@ -86,6 +88,7 @@ const fn anthropic_word(code: ErrorCode) -> &'static str {
         ErrorCode::RequestTooLarge => "request_too_large",
         ErrorCode::NotFound | ErrorCode::ModelNotFound => "not_found_error",
         ErrorCode::Unauthorized => "authentication_error",
+        ErrorCode::Forbidden => "permission_error",
         ErrorCode::ProviderRateLimitError => "rate_limit_error",
         ErrorCode::ProviderExceededQuotaError => "billing_error",
         ErrorCode::ProviderNoModelsAvailableError => "overloaded_error",
@@ -96,6 +99,7 @@ const fn anthropic_word(code: ErrorCode) -> &'static str {
         | ErrorCode::ProviderResponseNoContent
         | ErrorCode::ProviderResponseMaxTokensError
         | ErrorCode::HistoryGetError
+        | ErrorCode::AuthUnavailable
         | ErrorCode::SharedStateUnavailable => "api_error",
     }
 }
@@ -116,6 +120,8 @@ mod tests {
             ErrorCode::MethodNotAllowed,
             ErrorCode::ModelNotFound,
             ErrorCode::Unauthorized,
+            ErrorCode::Forbidden,
+            ErrorCode::AuthUnavailable,
             ErrorCode::ProviderRateLimitError,
             ErrorCode::ProviderExceededQuotaError,
             ErrorCode::ProviderNoModelsAvailableError,

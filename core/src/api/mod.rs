@@ -56,6 +56,10 @@ const MESSAGES_PATH: &str = "/v1/messages";
 /// Path of embeddings.
 const EMBEDDINGS_PATH: &str = "/v1/embeddings";
 
+/// The formats of errors at paths below these; first match wins.
+pub const ERROR_FORMATS: [(&str, Format); 2] =
+    [(MESSAGES_PATH, Format::Messages), ("/v1", Format::ChatCompletions)];
+
 impl Format {
     /// Every path at which models are asked, with the format of its requests.
     pub fn paths(gateway: &Gateway) -> [(&str, Self); 6] {
@@ -69,10 +73,20 @@ impl Format {
         ]
     }
 
-    /// The format of requests to `path`, without its query.
-    pub fn of_path(path: &[u8], gateway: &Gateway) -> Self {
+    /// The format of requests to `path`, without its query; `None` where no model is asked.
+    pub fn of_path(path: &[u8], gateway: &Gateway) -> Option<Self> {
         let known = Self::paths(gateway).into_iter().find(|(known, _)| known.as_bytes() == path);
-        known.map_or(Self::Unified { stream: false }, |(_, format)| format)
+        known.map(|(_, format)| format)
+    }
+
+    /// The format of errors at a `path` where no model is asked.
+    pub fn of_errors_at(path: &[u8]) -> Self {
+        let is_below = |prefix: &str| {
+            let rest = path.strip_prefix(prefix.as_bytes());
+            rest.is_some_and(|rest| rest.first().is_none_or(|b| *b == b'/'))
+        };
+        let found = ERROR_FORMATS.into_iter().find(|(prefix, _)| is_below(prefix));
+        found.map_or(Self::Unified { stream: false }, |(_, format)| format)
     }
 
     /// The request headers that belong to the request as much as its body does; see

@@ -89,6 +89,8 @@ pub struct Selection {
     pub strategy: Strategy,
     /// Position of the route whose policy holds.
     pub route: usize,
+    /// Whether the request names each of the models, and not a route.
+    pub is_named: bool,
 }
 
 impl Asked {
@@ -200,12 +202,12 @@ impl Selection {
             Some(route) => (route.models.clone(), route.strategy),
             None => Default::default(),
         };
-        Self { models, strategy, route }
+        Self { models, strategy, route, is_named: false }
     }
 
     fn of_models(models: Vec<usize>, route: usize) -> Self {
         let models = models.into_iter().map(|model| RouteModel { model, weight: 1 }).collect();
-        Self { models, strategy: Strategy::Ordered, route }
+        Self { models, strategy: Strategy::Ordered, route, is_named: true }
     }
 }
 

@@ -9,6 +9,7 @@ use TurnResult::{Later, Refused, Stored};
 
 fn turn(number: u128, bytes: usize) -> Turn {
     Turn {
+        owner: None,
         session_id: Uuid::nil(),
         turn_id: Uuid::from_u128(number),
         prompt: String::new(),

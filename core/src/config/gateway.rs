@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BaseUrl, DialectName};
+use super::{Auth, BaseUrl, DialectName};
 use crate::chat::{Effort, Feature};
 
 /// Everything a gateway needs to serve requests. Serialised as JSON it is the filter's configuration; it holds
@@ -41,6 +41,9 @@ pub struct Gateway {
     pub total_timeout_ms: u64,
     /// When a model is left alone.
     pub breaker: Breaker,
+    /// Who may call; `None` where everybody may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
     /// Limits of each consumer; `None` where there are none.
     pub client_limits: Option<ClientLimits>,
     /// What limits do while the control plane cannot be asked.
@@ -123,8 +126,9 @@ pub struct Limit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientLimits {
-    /// The request header that tells consumers apart, in lower case. Those without it count as one.
-    pub header: String,
+    /// The request header that tells consumers apart where [`Gateway::auth`] does not, in lower case. Those without it
+    /// count as one.
+    pub header: Option<String>,
     /// Requests.
     pub rate: Option<Limit>,
     /// Tokens.

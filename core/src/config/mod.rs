@@ -5,6 +5,7 @@
 //! control plane builds Envoy's resources from and, serialised as JSON, what the filter runs on. It holds no
 //! secret: keys stay in [`Config`] as [`Secret`] references and reach Envoy by SDS alone.
 
+mod auth;
 mod base_url;
 mod compile;
 mod dialect_name;
@@ -13,6 +14,7 @@ mod schema;
 mod secret;
 mod time_window;
 
+pub use auth::{Allowed, Auth, ConsumerRules, JwksSource, JwtRules, KeyHash, KeyHashError, Service, Webhook};
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use compile::{Problem, compile};
 pub use dialect_name::DialectName;
@@ -21,11 +23,12 @@ pub use gateway::{
     Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy,
 };
 pub use schema::{
-    AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ControlPlaneConfig, CorsConfig, EndpointConfig,
-    EndpointSecret, GcpConfig, LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig,
-    ProviderConfig, RateConfig, RestoreConfig, RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig,
-    RouteModelConfig, RouteModelEntry, SecretRole, ServerConfig, StorageConfig, StorageType, TlsConfig,
-    TokensConfig, ValkeyConfig,
+    ApiKeyConfig, AuthConfig, AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ConsumerConfig,
+    ControlPlaneConfig, CookieConfig, CookieEntry, CorsConfig, EndpointConfig, EndpointSecret, GcpConfig,
+    JwksConfig, JwksEntry, JwtConfig, LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig,
+    Names, ProviderConfig, RateConfig, RestoreConfig, RetryConfig, RouteConfig, RouteLimitsConfig,
+    RouteMatchConfig, RouteModelConfig, RouteModelEntry, SecretRole, ServerConfig, StorageConfig,
+    StorageType, TlsConfig, TokensConfig, ValkeyConfig, WebhookConfig,
 };
 pub use secret::{Secret, SecretError};
 pub use time_window::TimeWindow;

@@ -159,6 +159,7 @@ impl Exchange {
         let messages =
             if is_plain { Vec::new() } else { added.into_iter().cloned().chain([answer]).collect() };
         Some(Turn {
+            owner: self.identity.owner,
             session_id: ids.session,
             turn_id: ids.turn,
             prompt,

@@ -5,6 +5,7 @@ mod limits;
 
 use super::*;
 use crate::api::{self, Outcome};
+use crate::auth::client_id;
 use crate::chat::{Delta, Finish, Part};
 use crate::config::{Config, compile};
 use crate::error::ErrorCode;
@@ -47,7 +48,7 @@ struct Test {
 fn circumstances(now_ms: u64) -> Circumstances {
     let ids = TurnIds { session: Uuid::from_u128(1), turn: Uuid::from_u128(2), parent: None };
     let id = Uuid::from_u64_pair(7, 0);
-    Circumstances { ids: Some(ids), client: Some(client_id(b"me")), id, now_ms, unix_ms: 0 }
+    Circumstances { ids: Some(ids), client: Some(client_id(b"me")), owner: None, id, now_ms, unix_ms: 0 }
 }
 
 fn lonely_fleet() -> Fleet {

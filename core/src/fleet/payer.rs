@@ -40,7 +40,7 @@ impl Payer {
     /// Its limit of requests.
     pub(super) fn rate(&self, gateway: &Gateway) -> Option<Limit> {
         match self {
-            Self::Client(_) => gateway.client_limits.as_ref()?.rate,
+            Self::Client(id) => gateway.client_rate(*id),
             Self::Route(name) => gateway.route(name)?.limits.rate,
         }
     }
@@ -48,7 +48,7 @@ impl Payer {
     /// Its limit of tokens.
     pub fn tokens(&self, gateway: &Gateway) -> Option<Limit> {
         match self {
-            Self::Client(_) => gateway.client_limits.as_ref()?.tokens,
+            Self::Client(id) => gateway.client_tokens(*id),
             Self::Route(name) => gateway.route(name)?.limits.tokens,
         }
     }

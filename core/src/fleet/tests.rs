@@ -294,7 +294,7 @@ fn consumers_take_no_model_s_place() {
     test.lose_the_control_plane(0);
     let limit = Some(Limit { max: 1, window_ms: 1_000_000 });
     test.gateway.client_limits =
-        Some(crate::config::ClientLimits { header: "x".to_owned(), rate: limit, tokens: None });
+        Some(crate::config::ClientLimits { header: Some("x".to_owned()), rate: limit, tokens: None });
     let (mut admitted, gateway) = (0, test.gateway.clone());
     for client in 0..60_000 {
         let client = Uuid::from_u128(client);

@@ -9,6 +9,7 @@
     reason = "a failed expectation of a test is a panic"
 )]
 
+mod auth;
 mod balance;
 mod breaker;
 mod budgets;

@@ -1,9 +1,10 @@
 //! The clusters of the endpoints, with the attempt filter inside; the one to wait in; and the sink.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
-use ai_warp_core::config::{DialectName, Endpoint};
+use ai_warp_core::config::{BaseUrl, DialectName, Endpoint, Service};
 use ai_warp_core::dialect::dialect;
 use envoy_types::pb::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, OutlierDetection, circuit_breakers, cluster as envoy_cluster,
@@ -88,8 +89,9 @@ pub(super) fn endpoint(
     buffer: u32,
 ) -> [Resource; 3] {
     let onward = onward_filters(dialect, endpoint, credential);
-    let straight = to_provider(endpoint, &endpoint.cluster, [vec![attempt(vm)], onward.clone()].concat());
-    let from_hop = to_provider(endpoint, &endpoint.hop_cluster, onward);
+    let (url, ca_file) = (&endpoint.base_url, endpoint.ca_file.as_deref());
+    let straight = to_url(url, ca_file, &endpoint.cluster, [vec![attempt(vm)], onward.clone()].concat());
+    let from_hop = to_url(url, ca_file, &endpoint.hop_cluster, onward);
     let needs: Vec<(Kind, String)> = match credential {
         Credential::Signature { keys: Some(_), .. } => vec![(Kind::Signer, signing::resource_name(endpoint))],
         _ if credential.is_header() => vec![(Kind::Secret, secret_name(endpoint))],
@@ -107,6 +109,13 @@ pub(super) fn endpoint(
 /// and what the hop answers brings the router back.
 pub(super) fn waiting(name: &str, vm: &VmConfig, buffer: u32) -> Resource {
     finish(to_hop(name, vm), buffer)
+}
+
+/// A cluster of a service that Envoy asks for itself; its requests pass `filters`.
+pub(super) fn service(name: &str, service: &Service, filters: Vec<HttpFilter>, buffer: u32) -> Resource {
+    let (url, ca_file) = (&service.base_url, service.ca_file.as_deref());
+    let cluster = to_url(url, ca_file, name, filters.into_iter().chain([codec()]).collect());
+    Resource { needs_dns: url.ip().is_none(), ..finish(cluster, buffer) }
 }
 
 /// The cluster without endpoints.
@@ -146,14 +155,13 @@ fn named(name: &str) -> Cluster {
     }
 }
 
-/// A cluster of the addresses of an endpoint.
-fn to_provider(endpoint: &Endpoint, name: &str, filters: Vec<HttpFilter>) -> Cluster {
-    let url = &endpoint.base_url;
+/// A cluster of the addresses of a URL's host.
+fn to_url(url: &BaseUrl, ca_file: Option<&Path>, name: &str, filters: Vec<HttpFilter>) -> Cluster {
     let protocol = if url.tls { by_alpn() } else { plain_text() };
     let cluster = Cluster {
         load_assignment: Some(assignment(name, vec![locality(0, socket(&url.host, url.port))])),
         typed_extension_protocol_options: protocol_options(protocol, filters),
-        transport_socket: url.tls.then(|| tls(endpoint)),
+        transport_socket: url.tls.then(|| tls(url, ca_file)),
         ..named(name)
     };
     if url.ip().is_some() { cluster } else { by_name(cluster) }
@@ -270,8 +278,8 @@ fn onward_filters(dialect: DialectName, endpoint: &Endpoint, credential: &Creden
         filters.push(http_filter(extension("envoy.filters.http.header_mutation", &extra_headers(endpoint))));
     }
     if credential.is_header() {
-        let injector = injector(dialect, endpoint);
-        filters.push(http_filter(extension("envoy.filters.http.credential_injector", &injector)));
+        let header = self::dialect(dialect).credential().header;
+        filters.push(injected(&secret_name(endpoint), header));
     }
     if let Credential::Signature { region, keys } = credential {
         filters.push(signing::filter(endpoint, region, keys.as_ref()));
@@ -297,30 +305,30 @@ fn extra_headers(endpoint: &Endpoint) -> HeaderMutationFilter {
     }
 }
 
-/// Puts the key into the provider's header. The secret that has not come yet must not fail the request here, where no
-/// other model is tried; the provider's own 401 does that.
-fn injector(name: DialectName, endpoint: &Endpoint) -> CredentialInjector {
+/// Puts a secret into a header, in place of what is there. The secret that has not come yet must not fail the request here,
+/// where no other model is tried; the provider's own 401 does that.
+pub(super) fn injected(secret: &str, header: &str) -> HttpFilter {
     let generic = Generic {
-        credential: Some(SdsSecretConfig { name: secret_name(endpoint), sds_config: Some(from_ads()) }),
-        header: dialect(name).credential().header.to_owned(),
+        credential: Some(SdsSecretConfig { name: secret.to_owned(), sds_config: Some(from_ads()) }),
+        header: header.to_owned(),
         ..Default::default()
     };
-    CredentialInjector {
+    let injector = CredentialInjector {
         overwrite: true,
         allow_request_without_credential: true,
         credential: Some(extension("envoy.http.injected_credentials.generic", &generic)),
-    }
+    };
+    http_filter(extension("envoy.filters.http.credential_injector", &injector))
 }
 
 /// TLS with SNI, and the certificate checked against the name in the URL.
-fn tls(endpoint: &Endpoint) -> TransportSocket {
-    let host = &endpoint.base_url.host;
-    let (san_type, sni) = match endpoint.base_url.ip() {
+fn tls(url: &BaseUrl, ca_file: Option<&Path>) -> TransportSocket {
+    let host = &url.host;
+    let (san_type, sni) = match url.ip() {
         Some(_) => (subject_alt_name_matcher::SanType::IpAddress, String::new()),
         None => (subject_alt_name_matcher::SanType::Dns, host.clone()),
     };
-    let ca_file =
-        endpoint.ca_file.as_ref().map_or_else(|| SYSTEM_CA_FILE.into(), |path| path.to_string_lossy());
+    let ca_file = ca_file.map_or_else(|| SYSTEM_CA_FILE.into(), Path::to_string_lossy);
     let validation = CertificateValidationContext {
         trusted_ca: Some(DataSource {
             specifier: Some(data_source::Specifier::Filename(ca_file.into_owned())),

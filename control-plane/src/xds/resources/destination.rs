@@ -1,8 +1,10 @@
 //! Where an exchange can be sent: the unit that is named for its content, built, and kept for a while when it is gone.
 
-use ai_warp_core::config::{DialectName, Endpoint, Gateway};
+use std::borrow::Cow;
 
-use super::Credential;
+use ai_warp_core::config::{DialectName, Endpoint, Gateway, Service};
+
+use super::{Credential, auth};
 use crate::config::Secrets;
 use crate::tokens::Tokens;
 
@@ -30,6 +32,10 @@ pub enum Place {
     },
     /// The place to wait between two attempts: the name of its cluster.
     Waiting(String),
+    /// Who issues the tokens of clients, and publishes the keys for them.
+    Issuer(Service),
+    /// Who is asked whether a client may call.
+    Webhook(Service),
 }
 
 impl Destination {
@@ -44,23 +50,27 @@ impl Destination {
             })
         });
         let places = endpoints.chain([Place::Waiting(gateway.waiting_cluster.clone())]);
-        places.map(|place| Self { place, buffer }).collect()
+        let of_exchanges = places.map(|place| Self { place, buffer });
+        of_exchanges.chain(gateway.auth.iter().flat_map(auth::destinations)).collect()
     }
 
     /// The name of its first cluster, which no other destination has.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> Cow<'_, str> {
         match &self.place {
-            Place::Endpoint { endpoint, .. } => &endpoint.cluster,
-            Place::Waiting(cluster) => cluster,
+            Place::Endpoint { endpoint, .. } => Cow::Borrowed(&endpoint.cluster),
+            Place::Waiting(cluster) => Cow::Borrowed(cluster),
+            Place::Issuer(service) => Cow::Owned(auth::cluster_name(auth::ISSUER, service)),
+            Place::Webhook(service) => Cow::Owned(auth::cluster_name(auth::WEBHOOK, service)),
         }
     }
 
     /// The clusters that a plan may name.
     pub(super) fn choices(&self) -> impl Iterator<Item = &str> {
-        let by_hop = match &self.place {
-            Place::Endpoint { endpoint, .. } => Some(endpoint.stream_cluster.as_str()),
-            Place::Waiting(_) => None,
+        let (first, by_hop) = match &self.place {
+            Place::Endpoint { endpoint, .. } => (Some(&endpoint.cluster), Some(&endpoint.stream_cluster)),
+            Place::Waiting(cluster) => (Some(cluster), None),
+            Place::Issuer(_) | Place::Webhook(_) => (None, None),
         };
-        [self.name()].into_iter().chain(by_hop)
+        first.into_iter().chain(by_hop).map(String::as_str)
     }
 }

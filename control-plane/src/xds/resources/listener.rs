@@ -28,7 +28,7 @@ use super::proto::{
     any, duration, extension, from_ads, header_matches, matches, number, resource, router, socket, truth,
 };
 use super::route::{ROUTES, SESSIONS_PREFIX};
-use super::{Resource, cors, downstream_tls, wasm};
+use super::{Resource, auth, cors, downstream_tls, wasm};
 use crate::config::TlsIdentity;
 
 /// Name of the listener.
@@ -82,7 +82,13 @@ fn connection_manager(server: &ServerConfig) -> HttpConnectionManager {
             config_source: Some(from_ads()),
             route_config_name: ROUTES.to_owned(),
         })),
-        http_filters: server.cors.iter().map(|_| cors::filter()).chain([gateway_filter, router()]).collect(),
+        http_filters: server
+            .cors
+            .iter()
+            .map(|_| cors::filter())
+            .chain(auth::filters())
+            .chain([gateway_filter, router()])
+            .collect(),
         // Some proxies speak nothing newer to what is behind them.
         http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
         request_timeout: Some(duration(REQUEST_TIMEOUT)),

@@ -3,6 +3,7 @@
 //! One file per kind of resource. Nothing here talks to anyone: [`build`] is a function from a configuration and the
 //! traits of one Envoy to everything that Envoy is told.
 
+mod auth;
 mod cluster;
 mod cors;
 mod credential;
@@ -22,9 +23,10 @@ use std::collections::BTreeMap;
 use ai_warp_core::config::{Gateway, ServerConfig};
 use envoy_types::pb::google::protobuf::Any;
 
-use crate::config::TlsIdentity;
+use crate::config::{TlsIdentity, TokenKeys};
 use crate::filter_code::FilterCode;
 
+pub(super) use auth::keys_path;
 pub use credential::Credential;
 pub use destination::{Destination, Place};
 pub use listener::LISTENER;
@@ -46,7 +48,7 @@ pub enum Kind {
     Listener,
     /// Routes (RDS).
     Route,
-    /// The filter's configuration (ECDS): with it the gateway starts to use all the others.
+    /// The configuration of the listener's filters (ECDS): with it the gateway starts to use all the others.
     Extension,
 }
 
@@ -117,6 +119,8 @@ pub struct Inputs<'a> {
     pub inherited: &'a [String],
     /// The filter's code.
     pub filter: &'a FilterCode,
+    /// The keys of tokens, where the control plane has them.
+    pub token_keys: Option<&'a TokenKeys>,
 }
 
 /// One resource.
@@ -157,7 +161,7 @@ fn buffer_limit(gateway: &Gateway) -> u32 {
 
 /// Builds everything one Envoy is told.
 pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
-    let Inputs { gateway, server, tls, destinations, inherited, filter } = inputs;
+    let Inputs { gateway, server, tls, destinations, inherited, filter, token_keys } = inputs;
     let mut resources = Resources::default();
     let code = wasm::code(filter, node);
     let buffer = buffer_limit(gateway);
@@ -175,6 +179,14 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
                 }
             }
             Place::Waiting(name) => resources.add(Kind::Cluster, cluster::waiting(name, &code, *buffer)),
+            Place::Issuer(service) => {
+                let name = auth::cluster_name(auth::ISSUER, service);
+                resources.add(Kind::Cluster, cluster::service(&name, service, Vec::new(), *buffer));
+            }
+            Place::Webhook(service) => {
+                resources.add(Kind::Cluster, auth::webhook_cluster(service, *buffer));
+                auth::webhook_secrets(service).for_each(|secret| resources.add(Kind::Secret, secret));
+            }
         }
     }
     resources.add(Kind::Cluster, cluster::sink());
@@ -190,6 +202,9 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     choices.sort_unstable();
     choices.dedup();
     resources.add(Kind::Route, route::gateway(gateway, server.cors.as_ref(), &choices));
+    for filter in auth::resources(gateway.auth.as_ref(), token_keys) {
+        resources.add(Kind::Extension, filter);
+    }
     resources.add(Kind::Extension, wasm::gateway_filter(gateway, &code));
     for list in resources.0.values_mut() {
         list.sort_by(|a, b| a.name.cmp(&b.name));

@@ -6,7 +6,7 @@ mod models;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ai_warp_core::api::{Format, errors};
+use ai_warp_core::api::{ERROR_FORMATS, Format, errors};
 use ai_warp_core::config::{CorsConfig, Gateway};
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, RETRY_HEADER, SYNC_CLUSTER};
@@ -79,7 +79,7 @@ fn configuration(gateway: &Gateway, cors: Option<&CorsConfig>, clusters: &[&str]
     let sessions = route_match::PathSpecifier::PathSeparatedPrefix(SESSIONS_PREFIX.to_owned());
     routes.push(refusal(sessions, UNIFIED, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
     let nothing = GatewayError::new(ErrorCode::NotFound, "there is nothing at this path");
-    for (prefix, format) in [("/v1/messages", Format::Messages), ("/v1", Format::ChatCompletions)] {
+    for (prefix, format) in ERROR_FORMATS {
         let below = route_match::PathSpecifier::PathSeparatedPrefix(prefix.to_owned());
         routes.push(refusal(below, format, &nothing, None));
     }
@@ -88,6 +88,10 @@ fn configuration(gateway: &Gateway, cors: Option<&CorsConfig>, clusters: &[&str]
         routes.iter_mut().filter(|route| matches!(route.action, Some(route::Action::DirectResponse(_))));
     for route in answered_here {
         route.response_headers_to_add.extend(cors.into_iter().flat_map(cors::headers_of_direct_responses));
+    }
+    if gateway.auth.is_some() {
+        // Whatever is asked for, the filter decides whether to whom.
+        routes.iter_mut().for_each(|route| _ = route.typed_per_filter_config.remove(GATEWAY_FILTER));
     }
     let largest_body = u64::from(super::buffer_limit(gateway));
     RouteConfiguration {

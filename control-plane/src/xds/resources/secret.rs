@@ -21,8 +21,12 @@ pub(super) fn endpoint(name: DialectName, endpoint: &Endpoint, credential: &Cred
         Credential::NoToken => String::new(),
         Credential::None | Credential::AwaitedToken | Credential::Signature { .. } => return None,
     };
+    Some(generic(secret_name(endpoint), value))
+}
+
+/// A secret of this name and value.
+pub(super) fn generic(name: String, value: String) -> Resource {
     let value = DataSource { specifier: Some(Specifier::InlineString(value)), ..Default::default() };
-    let name = secret_name(endpoint);
     let secret = Secret {
         name: name.clone(),
         r#type: Some(secret::Type::GenericSecret(GenericSecret {
@@ -30,5 +34,5 @@ pub(super) fn endpoint(name: DialectName, endpoint: &Endpoint, credential: &Cred
             ..Default::default()
         })),
     };
-    Some(resource(name, &secret))
+    resource(name, &secret)
 }

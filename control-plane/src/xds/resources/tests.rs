@@ -25,6 +25,7 @@ pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
         destinations: &destinations,
         inherited: &[],
         filter: &filter,
+        token_keys: None,
     };
     build(inputs, &NodeTraits { port: None, filter_path: Some("/filter.wasm".into()) })
 }
@@ -52,7 +53,7 @@ fn aws_keys(endpoint: &str, secret: &str) -> Secrets {
     Secrets { aws_keys: [(endpoint.to_owned(), keys)].into(), ..Secrets::default() }
 }
 
-fn filter() -> FilterCode {
+pub(super) fn filter() -> FilterCode {
     FilterCode { path: "/filter.wasm".into(), sha256: "ab".repeat(32), bytes: Vec::new().into() }
 }
 
@@ -72,7 +73,7 @@ fn versions(resources: &Resources) -> Vec<(Kind, Vec<(&str, &str)>)> {
     Kind::ALL.into_iter().map(|kind| (kind, of(kind))).collect()
 }
 
-fn holds(resource: &Resource, text: &str) -> bool {
+pub(super) fn holds(resource: &Resource, text: &str) -> bool {
     resource.body.value.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
@@ -169,6 +170,7 @@ fn provided(name: &str, provider: &str, secrets: &Secrets, tokens: &Tokens) -> R
         destinations: &destinations,
         inherited: &[],
         filter: &filter,
+        token_keys: None,
     };
     build(inputs, &NodeTraits::default())
 }
@@ -300,10 +302,11 @@ fn an_envoy_has_its_own_port_and_its_own_way_to_the_code() {
         destinations: &destinations,
         inherited: &[],
         filter: &filter,
+        token_keys: None,
     };
     let near = build(inputs, &NodeTraits { port: Some(7), filter_path: Some("/mine.wasm".into()) });
     let far = build(inputs, &NodeTraits::default());
-    assert!(holds(&near.of(Kind::Extension)[0], "/mine.wasm"));
-    assert!(holds(&far.of(Kind::Extension)[0], &format!("/filter/{}.wasm", filter.sha256)));
+    assert!(holds(&near.of(Kind::Extension)[2], "/mine.wasm"));
+    assert!(holds(&far.of(Kind::Extension)[2], &format!("/filter/{}.wasm", filter.sha256)));
     assert_ne!(near.of(Kind::Listener)[1].version, far.of(Kind::Listener)[1].version);
 }

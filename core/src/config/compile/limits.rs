@@ -108,16 +108,26 @@ pub(super) fn check_restore(path: &str, restore: &RestoreConfig, problems: &mut 
 }
 
 /// `clientLimits`, checked and compiled; `None` where there are none.
-pub(super) fn client_limits(config: &Config, problems: &mut Problems) -> Option<ClientLimits> {
+pub(super) fn client_limits(
+    config: &Config,
+    has_auth: bool,
+    problems: &mut Problems,
+) -> Option<ClientLimits> {
     let limits = config.client_limits.as_ref()?;
-    problems.check_token("clientLimits.header", &limits.header);
+    match &limits.header {
+        Some(header) => problems.check_token("clientLimits.header", header),
+        None if has_auth => {}
+        None => {
+            problems.add("clientLimits.header", "is missing; it tells consumers apart where there is no auth")
+        }
+    }
     check_rate("clientLimits.rate", limits.rate.as_ref(), problems);
     check_tokens("clientLimits.tokens", limits.tokens.as_ref(), problems);
     if limits.rate.is_none() && limits.tokens.is_none() {
         problems.add("clientLimits", "limits nothing; set rate, tokens, or both");
     }
     Some(ClientLimits {
-        header: limits.header.to_ascii_lowercase(),
+        header: limits.header.as_deref().map(str::to_ascii_lowercase),
         rate: limits.rate.as_ref().map(rate),
         tokens: limits.tokens.as_ref().map(tokens),
     })

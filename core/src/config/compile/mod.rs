@@ -4,6 +4,7 @@
 //! that each mistake is told once.
 
 mod access;
+mod auth;
 mod limits;
 mod models;
 mod providers;
@@ -42,7 +43,8 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
     let providers = providers::compile(&config.providers, &mut problems);
     let models = models::compile(config, &providers, &mut problems);
     let routes = routes::compile(config, &models, &mut problems);
-    let client_limits = limits::client_limits(config, &mut problems);
+    let auth = auth::compile(config, &models, &routes, &mut problems);
+    let client_limits = limits::client_limits(config, auth.is_some(), &mut problems);
     check_paths(config, &mut problems);
     limits::check(config, &mut problems);
     check_storage(config, &mut problems);
@@ -66,6 +68,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
         max_attempts: limits.max_attempts,
         total_timeout_ms: limits.total_timeout.millis(),
         breaker: limits::breaker(&config.breaker),
+        auth,
         client_limits,
         on_unavailable: limits.on_unavailable,
         storage: match config.storage.kind {

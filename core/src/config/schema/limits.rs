@@ -83,13 +83,13 @@ pub struct ModelLimitsConfig {
     pub tokens: Option<TokensConfig>,
 }
 
-/// `clientLimits`: limits of each consumer, told apart by a request header. At least one of the two must be there.
+/// `clientLimits`: limits of each consumer. At least one of `rate` and `tokens` must be there.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientLimitsConfig {
-    /// Name of the header. Requests without it count as one consumer.
-    pub header: String,
+    /// Name of the request header that tells consumers apart where `auth` does not. Requests without it count as one.
+    pub header: Option<String>,
     /// Request rate of each consumer.
     pub rate: Option<RateConfig>,
     /// Token budget of each consumer.

@@ -3,6 +3,7 @@
 //! One file per section of the configuration: shapes and defaults only. What a value may be is for
 //! [`compile`](super::compile).
 
+mod auth;
 mod limits;
 mod models;
 mod providers;
@@ -13,10 +14,15 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub use auth::{
+    ApiKeyConfig, AuthConfig, ConsumerConfig, CookieConfig, CookieEntry, JwksConfig, JwksEntry, JwtConfig,
+    Names, WebhookConfig,
+};
 pub use limits::{
     BreakerConfig, ClientLimitsConfig, LimitsConfig, ModelLimitsConfig, RateConfig, RestoreConfig,
     RetryConfig, TokensConfig,
 };
+use models::text_or_map;
 pub use models::{
     ModelConfig, ModelEntry, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig,
     RouteModelEntry,
@@ -47,6 +53,8 @@ pub struct Config {
     /// Limits that hold for every model which sets none of its own.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// Who may call; see [who may call](#who-may-call).
+    pub auth: Option<AuthConfig>,
     /// Limits of each consumer; see [limits of consumers](#limits-of-consumers).
     pub client_limits: Option<ClientLimitsConfig>,
     /// When a model is left alone.

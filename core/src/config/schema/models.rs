@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for RouteModelEntry {
 }
 
 /// Reads a text or a mapping. By hand, because serde's untagged enums answer a typo with "did not match any variant".
-fn text_or_map<'de, D: Deserializer<'de>, M: Deserialize<'de>, T>(
+pub(super) fn text_or_map<'de, D: Deserializer<'de>, M: Deserialize<'de>, T>(
     deserializer: D,
     expected: &'static str,
     of_text: fn(String) -> T,
