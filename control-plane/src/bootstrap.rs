@@ -6,6 +6,7 @@ use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, SYNC_CLUSTER};
 use serde_json::{Value, json};
 
 use crate::host_port::HostPort;
+use crate::stats;
 
 /// What a bootstrap depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub fn render(options: &BootstrapOptions) -> String {
     let bootstrap = json!({
         "node": node(options),
         "admin": {"address": socket(&options.admin)},
+        "stats_config": stats::stats_config(),
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "GRPC",

@@ -11,6 +11,7 @@ pub mod host_port;
 pub mod http;
 pub mod server;
 pub mod shared;
+pub mod stats;
 pub mod store;
 pub mod tokens;
 pub mod xds;

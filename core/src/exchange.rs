@@ -7,6 +7,7 @@
 
 mod answering;
 mod asking;
+mod journal;
 mod next;
 
 use std::rc::Rc;
@@ -25,6 +26,7 @@ use crate::sync::HistoryTurn;
 use crate::task::{Conversation, Task};
 
 pub use self::asking::Attempt;
+pub use self::journal::{Commit, End, Journal, Reason, Try, TryEnd};
 use self::next::Obstacles;
 pub use self::next::Step;
 
@@ -133,6 +135,7 @@ pub struct Exchange {
     usage: Option<Usage>,
     /// Length of the end event, the last bytes of a complete stream.
     end_event_len: usize,
+    journal: Journal,
     phase: Phase,
 }
 
@@ -204,6 +207,7 @@ impl Exchange {
             said_len: 0,
             usage: None,
             end_event_len: 0,
+            journal: Journal::new(now_ms),
             phase: Phase::Choosing,
         }
     }
@@ -273,8 +277,9 @@ impl Exchange {
         (!is_settled).then_some(self.deadline_ms)
     }
 
-    /// Notes that the attempt has response headers.
-    pub fn note_response(&mut self) {
+    /// Notes that the attempt has response headers, with this status.
+    pub fn note_response(&mut self, status: u16) {
+        self.journal.status(status);
         if let Phase::Trying { has_headers, .. } = &mut self.phase {
             *has_headers = true;
         }
@@ -283,6 +288,7 @@ impl Exchange {
     /// Notes that the first content leaves for the client: from here on there is no other model.
     pub fn commit(&mut self, fleet: &mut Fleet, now_ms: u64) {
         self.phase = Phase::Committed;
+        self.journal.first_content(now_ms);
         self.note_success(fleet, now_ms);
     }
 

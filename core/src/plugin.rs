@@ -13,6 +13,12 @@ pub const CLUSTER_FILTER_STATE: &str = "wasm.ai_warp_cluster";
 /// Filter state that leads from an attempt to its exchange.
 pub const EXCHANGE_PROPERTY: &str = "ai_warp_exchange";
 
+/// Filter state that holds the filter's part of the access-log line: members of a JSON object, each with a comma after it.
+pub const LOG_PROPERTY: &str = "ai_warp_log";
+
+/// Key of that filter state in Envoy's configuration.
+pub const LOG_FILTER_STATE: &str = "wasm.ai_warp_log";
+
 /// How the names of all headers begin that only the gateway may write.
 pub const OWN_HEADERS: &str = "x-ai-warp-";
 

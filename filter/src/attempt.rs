@@ -289,10 +289,10 @@ impl HttpContext for AttemptContext {
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let State::Sending { attempt, .. } = &self.state else { return Action::Continue };
         let attempt = attempt.clone();
-        attempt.exchange.borrow_mut().note_response();
         let status = host::response_header(":status")
             .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok())
             .unwrap_or(0);
+        attempt.exchange.borrow_mut().note_response(status);
         let is_stream = attempt.exchange.borrow().is_stream();
         let framing = attempt.dialect.framing();
         self.state = if is_stream && host::response_header(HOP_FAILED_HEADER).is_some() {

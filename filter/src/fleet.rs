@@ -51,6 +51,11 @@ pub(crate) fn is_away() -> bool {
     FLEET.with_borrow(Fleet::is_away)
 }
 
+/// Whether `target` is not left alone.
+pub(crate) fn is_ready(target: &str) -> bool {
+    FLEET.with_borrow(|fleet| fleet.is_ready(target))
+}
+
 /// What became of requests and reports on this worker.
 pub(crate) fn counts() -> Counts {
     FLEET.with_borrow(Fleet::counts)

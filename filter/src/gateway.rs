@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::exchanges::{Registration, SharedExchange};
 use crate::host::{self, Body};
+use crate::record::Record;
 use crate::{fleet, turns};
 
 /// Longest wait for the history of a session.
@@ -31,6 +32,7 @@ pub(crate) struct GatewayContext {
     gateway: Rc<Gateway>,
     format: Format,
     state: State,
+    record: Record,
 }
 
 enum State {
@@ -55,11 +57,13 @@ struct Planned {
 pub(crate) struct HeldResponse {
     context_id: u32,
     exchange: SharedExchange,
+    since_ms: u64,
 }
 
 impl GatewayContext {
     pub(crate) fn new(context_id: u32, gateway: Rc<Gateway>) -> Self {
-        Self { context_id, gateway, format: Format::Unified { stream: false }, state: State::Reading }
+        let format = Format::Unified { stream: false };
+        Self { context_id, gateway, format, state: State::Reading, record: Record::default() }
     }
 
     fn respond(&mut self, error: &GatewayError, attempts: u32) {
@@ -70,6 +74,7 @@ impl GatewayContext {
             headers.push(("retry-after", retry_after));
         }
         self.state = State::Responded;
+        self.record.refuse(error);
         host::respond(error.code.status(), headers, &api::errors::body(self.format, error));
     }
 
@@ -125,6 +130,7 @@ impl GatewayContext {
         let exchange =
             fleet::with(|fleet| Exchange::new(gateway, request, selection, remembered, circumstances, fleet));
         let exchange = Rc::new(RefCell::new(exchange));
+        self.record.exchange(&exchange);
         let registration = Registration::new(Rc::clone(&exchange), self.context_id);
         let step = fleet::with(|fleet| exchange.borrow_mut().choose(fleet, now_ms));
         if let Step::GiveUp(error) = step {
@@ -149,7 +155,11 @@ impl GatewayContext {
         let timeout_ms = self.gateway.storage.as_ref().map(|storage| storage.commit_timeout_ms);
         let Some(timeout_ms) = timeout_ms else { return Action::Continue };
         let Some(turn) = exchange.borrow().turn(host::unix_ms()) else { return Action::Continue };
-        let held = HeldResponse { context_id: self.context_id, exchange: Rc::clone(exchange) };
+        let held = HeldResponse {
+            context_id: self.context_id,
+            exchange: Rc::clone(exchange),
+            since_ms: host::now_ms(),
+        };
         match turns::commit(&turn, held, timeout_ms) {
             Ok(()) => Action::Pause,
             Err(held) => {
@@ -161,8 +171,14 @@ impl GatewayContext {
 }
 
 impl HeldResponse {
+    fn note(&self, is_stored: bool) {
+        let waited_ms = host::now_ms().saturating_sub(self.since_ms);
+        self.exchange.borrow_mut().note_commit(waited_ms, is_stored);
+    }
+
     /// Marks the response as one whose turn is not stored (yet).
     fn mark_not_stored(&self) {
+        self.note(false);
         let mut exchange = self.exchange.borrow_mut();
         if exchange.is_stream() {
             let mut tail = Body::Response.read(usize::MAX);
@@ -178,7 +194,9 @@ impl HeldResponse {
 /// Lets a held response go. Called by the worker's root context, whose effective context it changes.
 pub(crate) fn release(response: HeldResponse, stored: bool) {
     if hostcalls::set_effective_context(response.context_id).is_ok() {
-        if !stored {
+        if stored {
+            response.note(true);
+        } else {
             response.mark_not_stored();
         }
         host::resume_response();
@@ -211,6 +229,7 @@ impl HttpContext for GatewayContext {
         let path = host::request_header(":path").unwrap_or_default();
         let path = path.split(|&b| b == b'?').next().unwrap_or_default();
         self.format = Format::of_path(path, &self.gateway);
+        self.record.begin(path, &self.gateway);
         if end_of_stream {
             self.respond(&GatewayError::new(ErrorCode::OptionError, "the request has no body"), 0);
         }
@@ -266,5 +285,9 @@ impl HttpContext for GatewayContext {
 
     fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
         self.commit()
+    }
+
+    fn on_log(&mut self) {
+        std::mem::take(&mut self.record).finish(&self.gateway);
     }
 }

@@ -14,6 +14,7 @@ mod hop;
 mod host;
 mod metrics;
 mod plugin;
+mod record;
 mod turns;
 mod waiting;
 mod worker;

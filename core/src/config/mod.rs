@@ -7,25 +7,31 @@
 
 mod base_url;
 mod compile;
+mod decimal;
 mod dialect_name;
 mod gateway;
+mod price;
 mod schema;
 mod secret;
 mod time_window;
+mod tracing;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use compile::{Problem, compile};
+pub use decimal::Decimal;
 pub use dialect_name::DialectName;
 pub use gateway::{
-    Access, Breaker, ClientLimits, Endpoint, Gateway, Limit, Model, OnUnavailable, Paths, Provider, Restore,
-    Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy,
+    Access, Breaker, ClientLimits, Endpoint, Gateway, Limit, Logging, Model, OnUnavailable, Paths, Provider,
+    Restore, Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy,
 };
+pub use price::{PICOS_PER_MICRO, Price};
 pub use schema::{
     AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ControlPlaneConfig, EndpointConfig, EndpointSecret,
-    GcpConfig, LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig, ProviderConfig,
-    RateConfig, RestoreConfig, RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig,
-    RouteModelConfig, RouteModelEntry, SecretRole, ServerConfig, StorageConfig, StorageType, TokensConfig,
-    ValkeyConfig,
+    GcpConfig, LimitsConfig, LoggingConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig,
+    OtlpConfig, PriceConfig, ProviderConfig, RateConfig, RestoreConfig, RetryConfig, RouteConfig,
+    RouteLimitsConfig, RouteMatchConfig, RouteModelConfig, RouteModelEntry, SecretRole, ServerConfig,
+    StorageConfig, StorageType, TokensConfig, TracingConfig, ValkeyConfig,
 };
 pub use secret::{Secret, SecretError};
 pub use time_window::TimeWindow;
+pub use tracing::{OtlpProtocol, Tracing};

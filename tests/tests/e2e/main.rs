@@ -9,6 +9,7 @@
     reason = "a failed expectation of a test is a panic"
 )]
 
+mod access_log;
 mod balance;
 mod breaker;
 mod budgets;
@@ -20,6 +21,7 @@ mod fallback;
 mod formats;
 mod input;
 mod limits;
+mod metrics;
 mod outage;
 mod prompt;
 mod readme;

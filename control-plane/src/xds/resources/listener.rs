@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::OWN_HEADERS;
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
@@ -27,7 +28,7 @@ use super::proto::{
     any, duration, extension, from_ads, header_matches, matches, number, resource, router, socket, truth,
 };
 use super::route::{ROUTES, SESSIONS_PREFIX};
-use super::{Resource, wasm};
+use super::{Resource, access_log, wasm};
 
 /// Name of the listener.
 pub const LISTENER: &str = "gateway";
@@ -46,7 +47,7 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
 
 /// The listener at `hostname:port`.
-pub(super) fn gateway(hostname: &str, port: u16, buffer: u32) -> Resource {
+pub(super) fn gateway(hostname: &str, port: u16, gateway: &Gateway, buffer: u32) -> Resource {
     let listener = Listener {
         name: LISTENER.to_owned(),
         address: Some(socket(hostname, port)),
@@ -54,7 +55,7 @@ pub(super) fn gateway(hostname: &str, port: u16, buffer: u32) -> Resource {
         filter_chains: vec![FilterChain {
             filters: vec![Filter {
                 name: "envoy.filters.network.http_connection_manager".to_owned(),
-                config_type: Some(filter::ConfigType::TypedConfig(any(&connection_manager()))),
+                config_type: Some(filter::ConfigType::TypedConfig(any(&connection_manager(gateway)))),
             }],
             ..Default::default()
         }],
@@ -63,7 +64,7 @@ pub(super) fn gateway(hostname: &str, port: u16, buffer: u32) -> Resource {
     resource(LISTENER, &listener)
 }
 
-fn connection_manager() -> HttpConnectionManager {
+fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
     let gateway_filter = HttpFilter {
         name: wasm::GATEWAY_FILTER.to_owned(),
         config_type: Some(http_filter::ConfigType::ConfigDiscovery(ExtensionConfigSource {
@@ -90,6 +91,7 @@ fn connection_manager() -> HttpConnectionManager {
             "envoy.http.early_header_mutation.header_mutation",
             &remove_own_headers(),
         )],
+        access_log: access_log::loggers(gateway),
         local_reply_config: Some(LocalReplyConfig { mappers: typed_replies(), ..Default::default() }),
         normalize_path: Some(truth(true)),
         merge_slashes: true,

@@ -3,6 +3,7 @@
 //! One file per kind of resource. Nothing here talks to anyone: [`build`] is a function from a configuration and the
 //! traits of one Envoy to everything that Envoy is told.
 
+mod access_log;
 mod cluster;
 mod credential;
 mod destination;
@@ -174,7 +175,7 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     }
     resources.add(Kind::Cluster, cluster::sink());
     let port = node.port.unwrap_or(inputs.port);
-    resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, buffer));
+    resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, gateway, buffer));
     resources.add(Kind::Listener, hop::listener(&code, buffer));
     resources.add(Kind::Route, hop::routes(gateway));
     let choices: Vec<&str> = destinations.iter().flat_map(Destination::choices).collect();

@@ -6,6 +6,7 @@
 mod access;
 mod limits;
 mod models;
+mod observability;
 mod providers;
 mod routes;
 
@@ -41,6 +42,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
     let providers = providers::compile(&config.providers, &mut problems);
     let models = models::compile(config, &providers, &mut problems);
     let routes = routes::compile(config, &models, &mut problems);
+    let tracing = observability::tracing(config, &mut problems);
     let client_limits = limits::client_limits(config, &mut problems);
     check_paths(config, &mut problems);
     limits::check(config, &mut problems);
@@ -72,6 +74,9 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
                 Some(Storage { commit_timeout_ms: config.storage.commit_timeout.millis() })
             }
         },
+        logging: observability::logging(config),
+        is_traced: tracing.is_some(),
+        tracing,
     })
 }
 

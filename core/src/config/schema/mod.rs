@@ -5,6 +5,7 @@
 
 mod limits;
 mod models;
+mod observability;
 mod providers;
 mod storage;
 
@@ -17,9 +18,10 @@ pub use limits::{
     RetryConfig, TokensConfig,
 };
 pub use models::{
-    ModelConfig, ModelEntry, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig,
+    ModelConfig, ModelEntry, PriceConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig,
     RouteModelEntry,
 };
+pub use observability::{LoggingConfig, OtlpConfig, TracingConfig};
 pub use providers::{AwsConfig, EndpointConfig, EndpointSecret, GcpConfig, ProviderConfig, SecretRole};
 pub(super) use providers::{WrittenEndpoint, written_endpoints};
 pub use storage::{MemoryConfig, StorageConfig, StorageType, ValkeyConfig};
@@ -56,6 +58,11 @@ pub struct Config {
     /// Where sessions are kept.
     #[serde(default)]
     pub storage: StorageConfig,
+    /// What is written of each request.
+    #[serde(default)]
+    pub logging: LoggingConfig,
+    /// Where traces go (default: there are none).
+    pub tracing: Option<TracingConfig>,
     /// Path of the prompt endpoint.
     #[serde(default = "default_prompt_path")]
     pub prompt_path: String,
