@@ -136,6 +136,9 @@ pub struct Exchange {
     /// Length of the end event, the last bytes of a complete stream.
     end_event_len: usize,
     journal: Journal,
+    is_traced: bool,
+    /// The span of the request, as `traceparent` has it, where it is traced.
+    trace: Option<String>,
     phase: Phase,
 }
 
@@ -208,6 +211,8 @@ impl Exchange {
             usage: None,
             end_event_len: 0,
             journal: Journal::new(now_ms),
+            is_traced: false,
+            trace: None,
             phase: Phase::Choosing,
         }
     }

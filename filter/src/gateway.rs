@@ -109,7 +109,8 @@ impl GatewayContext {
             return Err(planned.request.sessions_off());
         }
         let path = history_path(id, after);
-        if host::get_from_control_plane(&path, HISTORY_TIMEOUT).is_none() {
+        let span = self.record.client_span();
+        if host::get_from_control_plane(&path, span.as_deref(), HISTORY_TIMEOUT).is_none() {
             return Err(history_unavailable());
         }
         self.state = State::LoadingHistory(Box::new(planned));
@@ -276,6 +277,9 @@ impl HttpContext for GatewayContext {
     }
 
     fn on_http_response_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        if end_of_stream {
+            self.record.end();
+        }
         match &self.state {
             State::Exchanging { .. } if end_of_stream => self.commit(),
             State::Exchanging { exchange, .. } if !exchange.borrow().is_stream() => Action::Pause,
@@ -284,6 +288,7 @@ impl HttpContext for GatewayContext {
     }
 
     fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        self.record.end();
         self.commit()
     }
 

@@ -15,6 +15,7 @@ mod host;
 mod metrics;
 mod plugin;
 mod record;
+mod traces;
 mod turns;
 mod waiting;
 mod worker;

@@ -104,6 +104,7 @@ impl Session {
             while let Some((kind, response)) = push.next(Instant::now()) {
                 debug!(kind = kind.label(), version = response.version_info, "push");
                 self.state.fleet.sent(self.membership.key, kind, &response.version_info);
+                self.state.metrics.push(kind.label(), "sent");
                 if self.outbox.send(Ok(response)).await.is_err() {
                     break;
                 }
@@ -160,6 +161,7 @@ impl Session {
             Heard::Accepted { kind, version } => {
                 debug!(kind = kind.label(), version, "accepted");
                 fleet.acknowledged(key, kind, &version);
+                self.state.metrics.push(kind.label(), "accepted");
             }
             Heard::Refused { kind, version, reason } => {
                 warn!(
@@ -167,6 +169,7 @@ impl Session {
                     version, reason, "Envoy refused a configuration; it keeps the last one"
                 );
                 fleet.refused(key, kind, &version, &reason);
+                self.state.metrics.push(kind.label(), "refused");
             }
             Heard::Unknown => {
                 debug!(type_url = request.type_url, "asked for a type this server does not have")

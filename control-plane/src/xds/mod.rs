@@ -20,6 +20,7 @@ use tonic::service::Routes;
 
 use crate::config::Loaded;
 use crate::filter_code::FilterCode;
+use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 
 pub use fleet::Fleet;
@@ -35,6 +36,8 @@ pub struct XdsState {
     pub filter: Arc<FilterCode>,
     /// Where the gateways' answers are noted.
     pub fleet: Arc<Fleet>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The xDS services, and the filter's code for gateways that do not share a disk with the control plane.

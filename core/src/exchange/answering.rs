@@ -169,6 +169,7 @@ impl Exchange {
             at_ms,
             messages,
             parent: ids.parent,
+            trace: self.trace.clone(),
         })
     }
 

@@ -116,6 +116,12 @@ impl Exchange {
         Ok(Written { path, headers, body, dropped: dropped.join(", ") })
     }
 
+    /// What the attempt under way does, of which provider, by OpenTelemetry's words, and with which model.
+    pub fn asked(&self) -> Option<(&'static str, &'static str, &str)> {
+        let operation = if self.task.conversation().is_some() { "chat" } else { "embeddings" };
+        Some((operation, self.provider()?.dialect.provider_attribute(), self.model()?.name.as_str()))
+    }
+
     /// What would be sent to `model`.
     pub(super) fn prepare(&self, model: &Model, dialect: &dyn Dialect) -> Result<Prepared<'_>, Failure> {
         let is_strict = self.policy().is_some_and(|route| route.strict);

@@ -7,6 +7,9 @@ use crate::chat::Usage;
 use crate::error::ErrorCode;
 use crate::failure::FailureKind;
 
+/// Length of a `traceparent`: version, trace, span and flags in hex, with dashes between them.
+const TRACE_LEN: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -190,6 +193,27 @@ impl Exchange {
     /// Notes that the answer waited `took_ms` for its turn.
     pub fn note_commit(&mut self, took_ms: u64, is_stored: bool) {
         self.journal.commit = Some(Commit { took_ms, is_stored });
+    }
+
+    /// Notes that the request is traced.
+    pub fn trace(&mut self) {
+        self.is_traced = true;
+    }
+
+    /// Whether the request is traced.
+    pub fn is_traced(&self) -> bool {
+        self.is_traced
+    }
+
+    /// Whether the span of the request is known.
+    pub fn has_trace(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Notes the span of the request, as `traceparent` has it; what has another form is none.
+    pub fn note_trace(&mut self, trace: &[u8]) {
+        let is_one = trace.len() == TRACE_LEN && trace.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
+        self.trace = std::str::from_utf8(trace).ok().filter(|_| is_one).map(str::to_owned);
     }
 
     /// Nothing more comes of the request: an attempt that is still under way is given up.

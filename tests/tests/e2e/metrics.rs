@@ -136,3 +136,54 @@ async fn promtool_finds_nothing_wrong_with_the_filters_metrics() {
     assert!(serious.is_empty(), "{serious:#?}");
     assert!(complaints.iter().any(|line| line.starts_with("ai_warp_requests_total")), "it was looked at");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_plane_tells_how_it_fares_and_promtool_finds_nothing_wrong() {
+    let mut stack = Stack::builder()
+        .envoys(2)
+        .models(["openai:ok", "openai:down"])
+        .set("breaker.failures", 1)
+        .start()
+        .await;
+    stack.control_plane.wait_for_gateways(2).await;
+    assert_eq!(stack.prompt(json!({"prompt": "hi"})).await.status, 200);
+    stack.ask("openai:down").await;
+    stack.wait_for_model_state("openai:down", "error", Some("retry")).await;
+    stack.reconfigure(|config| _ = config.set("limits.maxTokens", 77)).await;
+    stack.control_plane.wait_for_gateways(2).await;
+    stack.config.write_text("models: [");
+    let name = |series: &str| format!("ai_warp_control_plane_{series}");
+    let expected = [
+        ("gateways{state=\"current\"}", 2.0),
+        ("gateways{state=\"refusing\"}", 0.0),
+        ("store_reachable", 1.0),
+        ("config_valid", 0.0),
+        ("config_reloads_total{result=\"applied\"}", 1.0),
+        ("config_reloads_total{result=\"refused\"}", 1.0),
+        ("turns_total{result=\"stored\"}", 1.0),
+        ("turns_total{result=\"failed\"}", 0.0),
+        ("model_state{state=\"error\",target=\"openai:down\"}", 1.0),
+        ("model_state{state=\"ready\",target=\"openai:down\"}", 0.0),
+        ("model_state{state=\"ready\",target=\"openai:ok\"}", 1.0),
+        ("pushes_total{kind=\"filter\",result=\"accepted\"}", 4.0),
+        ("http_requests_total{method=\"GET\",path=\"unknown\",status=\"404\"}", 1.0),
+    ];
+    stack.control_plane.api().get("/no/such\"path").await;
+    let exposition = eventually("every number is told", PATIENCE, async || {
+        let text = stack.control_plane.api().get("/metrics").await.text();
+        let samples = Samples::parse(&text);
+        match expected.iter().find(|(series, value)| samples.get(&name(series)) != *value) {
+            None => Ok(text),
+            Some((series, _)) => Err(format!("{series}:\n{text}")),
+        }
+    })
+    .await;
+    let samples = Samples::parse(&exposition);
+    assert!(
+        samples.get(&name("http_request_duration_seconds_count{path=\"/sync/v1/turns\"}")) >= 1.0,
+        "{exposition}"
+    );
+    if let Some(complaints) = promtool_complaints(&exposition) {
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+}

@@ -1,9 +1,10 @@
 //! The clusters of the endpoints, with the attempt filter inside; the one to wait in; and the sink.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
-use ai_warp_core::config::{DialectName, Endpoint};
+use ai_warp_core::config::{BaseUrl, DialectName, Endpoint, OtlpProtocol, Tracing};
 use ai_warp_core::dialect::dialect;
 use envoy_types::pb::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, OutlierDetection, circuit_breakers, cluster as envoy_cluster,
@@ -115,6 +116,25 @@ pub(super) fn sink() -> Resource {
     resource(SINK, &cluster)
 }
 
+/// The cluster that leads to the collector of traces.
+pub(super) fn collector(tracing: &Tracing) -> Resource {
+    let url = &tracing.endpoint;
+    let protocol = match tracing.protocol {
+        OtlpProtocol::Grpc => http2(),
+        OtlpProtocol::Http if url.tls => by_alpn(),
+        OtlpProtocol::Http => plain_text(),
+    };
+    let cluster = Cluster {
+        load_assignment: Some(assignment(&tracing.cluster, vec![locality(0, socket(&url.host, url.port))])),
+        typed_extension_protocol_options: protocol_options(protocol, vec![codec()]),
+        transport_socket: url.tls.then(|| tls(url, None)),
+        ..named(&tracing.cluster)
+    };
+    let is_name = url.ip().is_none();
+    let cluster = if is_name { by_name(cluster) } else { cluster };
+    Resource { needs_dns: is_name, ..resource(&tracing.cluster, &cluster) }
+}
+
 fn finish(cluster: Cluster, buffer: u32) -> Resource {
     let name = cluster.name.clone();
     let per_connection_buffer_limit_bytes = Some(number(buffer));
@@ -153,7 +173,7 @@ fn to_provider(endpoint: &Endpoint, name: &str, filters: Vec<HttpFilter>) -> Clu
     let cluster = Cluster {
         load_assignment: Some(assignment(name, vec![locality(0, socket(&url.host, url.port))])),
         typed_extension_protocol_options: protocol_options(protocol, filters),
-        transport_socket: url.tls.then(|| tls(endpoint)),
+        transport_socket: url.tls.then(|| tls(url, endpoint.ca_file.as_deref())),
         ..named(name)
     };
     if url.ip().is_some() { cluster } else { by_name(cluster) }
@@ -250,6 +270,12 @@ fn plain_text() -> UpstreamProtocolOptions {
     UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(http1) })
 }
 
+/// gRPC speaks nothing else.
+fn http2() -> UpstreamProtocolOptions {
+    let http2 = ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default());
+    UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(http2) })
+}
+
 fn protocol_options(protocol: UpstreamProtocolOptions, filters: Vec<HttpFilter>) -> HashMap<String, Any> {
     let options = HttpProtocolOptions {
         common_http_protocol_options: Some(CommonOptions {
@@ -313,14 +339,13 @@ fn injector(name: DialectName, endpoint: &Endpoint) -> CredentialInjector {
 }
 
 /// TLS with SNI, and the certificate checked against the name in the URL.
-fn tls(endpoint: &Endpoint) -> TransportSocket {
-    let host = &endpoint.base_url.host;
-    let (san_type, sni) = match endpoint.base_url.ip() {
+fn tls(url: &BaseUrl, ca_file: Option<&Path>) -> TransportSocket {
+    let host = &url.host;
+    let (san_type, sni) = match url.ip() {
         Some(_) => (subject_alt_name_matcher::SanType::IpAddress, String::new()),
         None => (subject_alt_name_matcher::SanType::Dns, host.clone()),
     };
-    let ca_file =
-        endpoint.ca_file.as_ref().map_or_else(|| SYSTEM_CA_FILE.into(), |path| path.to_string_lossy());
+    let ca_file = ca_file.map_or_else(|| SYSTEM_CA_FILE.into(), |path| path.to_string_lossy());
     let validation = CertificateValidationContext {
         trusted_ca: Some(DataSource {
             specifier: Some(data_source::Specifier::Filename(ca_file.into_owned())),

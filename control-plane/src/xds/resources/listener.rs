@@ -28,7 +28,7 @@ use super::proto::{
     any, duration, extension, from_ads, header_matches, matches, number, resource, router, socket, truth,
 };
 use super::route::{ROUTES, SESSIONS_PREFIX};
-use super::{Resource, access_log, wasm};
+use super::{Resource, access_log, tracing, wasm};
 
 /// Name of the listener.
 pub const LISTENER: &str = "gateway";
@@ -92,6 +92,7 @@ fn connection_manager(gateway: &Gateway) -> HttpConnectionManager {
             &remove_own_headers(),
         )],
         access_log: access_log::loggers(gateway),
+        tracing: tracing::tracing(gateway),
         local_reply_config: Some(LocalReplyConfig { mappers: typed_replies(), ..Default::default() }),
         normalize_path: Some(truth(true)),
         merge_slashes: true,

@@ -14,6 +14,7 @@ mod proto;
 mod route;
 mod secret;
 mod signing;
+mod tracing;
 mod wasm;
 
 use std::collections::BTreeMap;
@@ -174,6 +175,9 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
         }
     }
     resources.add(Kind::Cluster, cluster::sink());
+    if let Some(tracing) = &gateway.tracing {
+        resources.add(Kind::Cluster, cluster::collector(tracing));
+    }
     let port = node.port.unwrap_or(inputs.port);
     resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, gateway, buffer));
     resources.add(Kind::Listener, hop::listener(&code, buffer));
