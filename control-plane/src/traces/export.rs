@@ -98,6 +98,6 @@ impl HttpClient for Connection {
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        self.runtime.spawn(tokio::time::timeout(EXPORT_TIMEOUT, send)).await??
+        self.runtime.spawn(async { tokio::time::timeout(EXPORT_TIMEOUT, send).await }).await??
     }
 }

@@ -13,7 +13,7 @@ async fn traced(collector: &Collector, protocol: &str, models: Vec<Value>) -> St
         .models(models)
         .set(
             "tracing.otlp",
-            json!({"endpoint": collector.url(), "protocol": protocol, "headers": {"x-team": "a%b"}}),
+            json!({"endpoint": collector.url(), "protocol": protocol, "headers": {"x-team": "a-b"}}),
         )
         .start()
         .await
@@ -83,7 +83,7 @@ async fn a_fallback_is_one_trace_with_a_span_for_each_attempt_and_the_stored_tur
         assert_eq!((&stored.parent, stored.service.as_str()), (&request.id, "ai-warp-control-plane"));
         assert_eq!(stored.get("ai_warp.session"), reply.session());
         for headers in collector.headers() {
-            assert_eq!(headers["x-team"], "a%b", "{protocol} {headers:?}");
+            assert_eq!(headers["x-team"], "a-b", "{protocol} {headers:?}");
         }
         for seen in stack.simulator.requests() {
             let names = ["traceparent", "tracestate", "x-ai-warp-trace", "x-request-id"];

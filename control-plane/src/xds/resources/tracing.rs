@@ -4,6 +4,8 @@
 //! as a request goes on, so a span has what was known when it ended: the one of an attempt its own model, the one of the
 //! request the last. Envoy knows texts only, so numbers are written as such. Providers are told nothing of the trace.
 
+use std::time::Duration;
+
 use ai_warp_core::config::{Decimal, Gateway, OtlpProtocol, Tracing};
 use ai_warp_core::plugin::{SPAN_ATTRIBUTES, SPAN_NAME_PROPERTY, TRACE_HEADER};
 use envoy_types::pb::envoy::config::core::v3::{
@@ -14,8 +16,6 @@ use envoy_types::pb::envoy::config::trace::v3::OpenTelemetryConfig;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::Tracing as EnvoyTracing;
 use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
 use envoy_types::pb::envoy::r#type::v3::Percent;
-
-use std::time::Duration;
 
 use super::proto::{any, duration, set_header, truth};
 
@@ -72,7 +72,7 @@ fn exporter(tracing: &Tracing) -> OpenTelemetryConfig {
                 initial_metadata: headers
                     .map(|(key, value)| HeaderValue {
                         key: key.clone(),
-                        value: literal(value),
+                        value: value.clone(),
                         ..Default::default()
                     })
                     .collect(),
@@ -92,17 +92,10 @@ fn exporter(tracing: &Tracing) -> OpenTelemetryConfig {
                     timeout: Some(duration(EXPORT_TIMEOUT)),
                     http_upstream_type: Some(http_uri::HttpUpstreamType::Cluster(tracing.cluster.clone())),
                 }),
-                request_headers_to_add: headers
-                    .map(|(name, value)| set_header(name, &literal(value)))
-                    .collect(),
+                request_headers_to_add: headers.map(|(name, value)| set_header(name, value)).collect(),
                 ..Default::default()
             }),
             ..config
         },
     }
-}
-
-/// A value that Envoy takes as it is.
-fn literal(value: &str) -> String {
-    value.replace('%', "%%")
 }

@@ -27,7 +27,11 @@ pub(super) fn tracing(config: &Config, problems: &mut Problems) -> Option<Tracin
         problems.add("tracing.serviceName", "must be a name");
     }
     for (name, value) in &otlp.headers {
-        problems.check_header(&format!("tracing.otlp.headers.{name}"), name, value);
+        let path = format!("tracing.otlp.headers.{name}");
+        problems.check_header(&path, name, value);
+        if value.contains('%') {
+            problems.add(path, "holds a '%', which Envoy takes for a command");
+        }
     }
     let mut endpoint = match BaseUrl::parse(&otlp.endpoint) {
         Ok(endpoint) => endpoint,

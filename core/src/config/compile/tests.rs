@@ -358,7 +358,7 @@ fn reports_every_problem_of_prices_and_traces() {
         "providers": {"openai": {}},
         "models": [{"provider": "openai", "model": "m", "price": {"input": 100_001, "output": 1}}],
         "tracing": {
-            "otlp": {"endpoint": "http://c:4317/v1/traces", "headers": {"host": "x"}},
+            "otlp": {"endpoint": "http://c:4317/v1/traces", "headers": {"host": "x%"}},
             "sampling": 100.5,
             "serviceName": "",
         },
@@ -370,6 +370,7 @@ fn reports_every_problem_of_prices_and_traces() {
             "models[0].price.input",
             "tracing.sampling",
             "tracing.serviceName",
+            "tracing.otlp.headers.host",
             "tracing.otlp.headers.host",
             "tracing.otlp.endpoint",
         ]
