@@ -27,6 +27,7 @@ mod formats;
 mod metrics;
 mod otlp;
 mod process;
+mod prometheus;
 mod sdk;
 mod service_account;
 mod sigv4;
@@ -45,6 +46,7 @@ pub use formats::{Call, ClientFormat, Question, Said, ServerEvent, dropped, serv
 pub use metrics::{Samples, promtool_complaints};
 pub use otlp::{Collector, Span};
 pub use process::Process;
+pub use prometheus::Prometheus;
 pub use sdk::{SdkTarget, expect_checks};
 pub use service_account::ServiceAccountKey;
 pub use sigv4::Signature;

@@ -58,7 +58,8 @@ impl Collector {
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("no free port");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let (spans, headers): (Arc<Mutex<Vec<Span>>>, Arc<Mutex<Vec<HeaderMap>>>) = Default::default();
+        let spans: Arc<Mutex<Vec<Span>>> = Arc::default();
+        let headers: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
         let (kept, met) = (Arc::clone(&spans), Arc::clone(&headers));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

@@ -14,6 +14,7 @@ mod balance;
 mod breaker;
 mod budgets;
 mod credentials;
+mod dashboard;
 mod disconnect;
 mod endurance;
 mod failures;
