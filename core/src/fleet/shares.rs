@@ -69,7 +69,9 @@ impl Shares {
                 self.tidy(now_ms);
             }
             if is_bounded && self.known.len() >= MAX_SHARES {
-                return Err(Refusal::Limited { until_ms: now_ms.saturating_add(TIDY_MS) });
+                let until_ms = now_ms.saturating_add(TIDY_MS);
+                decisions::count(&mut self.decisions, key, Spend::Over { until_ms });
+                return Err(Refusal::Limited { until_ms });
             }
             self.known.insert(key.clone(), Known { share: Share::default(), limit });
         }

@@ -8,6 +8,9 @@ use super::names::{Label, Names};
 /// Most single values kept between two hand-overs; with so many, the next is due.
 const MAX_SAMPLES: usize = 4_096;
 
+/// Most single values of one exchange.
+const SAMPLES_PER_EXCHANGE: usize = 2;
+
 /// Where the numbers go.
 pub trait Sink {
     /// Makes a metric known by the name of its series; `None` where that fails.
@@ -76,9 +79,9 @@ impl Telemetry {
         series.now = now;
     }
 
-    /// Whether single values would be lost if more came before the next hand-over.
+    /// Whether single values of another exchange could be lost if it came before the next hand-over.
     pub fn is_full(&self) -> bool {
-        self.samples.len() >= MAX_SAMPLES
+        self.samples.len() + SAMPLES_PER_EXCHANGE > MAX_SAMPLES
     }
 
     /// Tells what has changed since the last time.
