@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 pub use self::link::{Link, LinkTls, TokenSource};
 use crate::host_port::HostPort;
+use crate::stats;
 
 /// What a bootstrap depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub fn render(options: &BootstrapOptions) -> String {
     let bootstrap = json!({
         "node": node(options),
         "admin": {"address": socket(&options.admin)},
+        "stats_config": stats::stats_config(),
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "DELTA_GRPC",

@@ -24,9 +24,11 @@ use self::tls::GuardedListener;
 use crate::config::{self, ConfigError, ConfigWatch, Env};
 use crate::filter_code::{FilterCode, FilterCodeError};
 use crate::http::{AppState, Parts, TurnCounters, public_router, sync_router};
+use crate::metrics::{self, Following, Metrics};
 use crate::shared::Shared;
 use crate::store::{Store, StoreError};
 use crate::tokens::{self, TokenWatch};
+use crate::traces::Traces;
 use crate::xds::{self, Fleet, XdsState};
 
 /// Longest wait for requests under way once the control plane is told to end.
@@ -44,6 +46,9 @@ pub enum StartError {
     /// The store's parameters are not usable.
     #[error("storage.valkey: {0}")]
     Store(#[from] StoreError),
+    /// Two metrics have one name.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// A port is not to be had.
     #[error("cannot listen on {hostname}:{port} ({key}): {source}")]
     Bind {
@@ -83,9 +88,11 @@ pub struct Server {
     xds: (TcpListener, Router),
     addresses: Addresses,
     state: AppState,
+    traces: Arc<Traces>,
     stopping: watch::Sender<bool>,
     watch: ConfigWatch,
     tokens: TokenWatch,
+    counting: Following,
 }
 
 impl Server {
@@ -117,6 +124,14 @@ impl Server {
         let watch = config::watch(path, Env::clone(&env), boot);
         let tokens = tokens::watch(watch.loaded.clone(), &env);
         let fleet = Arc::new(Fleet::default());
+        let traces = Arc::new(Traces::default());
+        let metrics = Arc::new(Metrics::new()?);
+        let counting = metrics::follow(
+            Arc::clone(&metrics),
+            watch.loaded.clone(),
+            watch.status.clone(),
+            tokens.tokens.clone(),
+        );
         let state = AppState::new(Parts {
             config: watch.loaded.clone(),
             config_status: watch.status.clone(),
@@ -126,6 +141,8 @@ impl Server {
             fleet: Arc::clone(&fleet),
             filter: Arc::clone(&filter),
             turns: TurnCounters::default(),
+            metrics: Arc::clone(&metrics),
+            traces: Arc::clone(&traces),
             draining: watch::Sender::default(),
         });
         let (stopping, stop) = watch::channel(false);
@@ -134,6 +151,7 @@ impl Server {
             tokens: tokens.tokens.clone(),
             filter,
             fleet,
+            metrics,
         });
         let sync = sync_router(&state, drain::end_streams(streams, stop));
         Ok(Self {
@@ -141,9 +159,11 @@ impl Server {
             xds: (xds, sync),
             addresses: Addresses { http, xds: xds_address },
             state,
+            traces,
             stopping,
             watch,
             tokens,
+            counting,
         })
     }
 
@@ -154,7 +174,7 @@ impl Server {
 
     /// Serves until `stop`, then answers what is under way, for [`DRAIN_DEADLINE`] at most.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ending {
-        let Self { public, xds, state, stopping, watch, tokens, addresses: _ } = self;
+        let Self { public, xds, state, traces, stopping, watch, tokens, counting, addresses: _ } = self;
         let mut servers = tokio::task::JoinSet::new();
         let stopped = || {
             let mut stop = stopping.subscribe();
@@ -169,7 +189,8 @@ impl Server {
         state.drain();
         stopping.send_replace(true);
         let drained = timeout(DRAIN_DEADLINE, async { while servers.join_next().await.is_some() {} }).await;
-        drop((watch, tokens));
+        drop((watch, tokens, counting));
+        traces.stop().await;
         if drained.is_ok() { Ending::Graceful } else { Ending::Forced }
     }
 }

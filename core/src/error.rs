@@ -47,6 +47,31 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// The word of metrics and logs: the code in lower case.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OptionError => "option_error",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::AuthUnavailable => "auth_unavailable",
+            Self::ProviderRateLimitError => "provider_rate_limit_error",
+            Self::ProviderExceededQuotaError => "provider_exceeded_quota_error",
+            Self::ProviderNoModelsAvailableError => "provider_no_models_available_error",
+            Self::ProviderRequestTimeoutError => "provider_request_timeout_error",
+            Self::ProviderRequestStreamTimeoutError => "provider_request_stream_timeout_error",
+            Self::ProviderResponseError => "provider_response_error",
+            Self::ProviderResponseNoContent => "provider_response_no_content",
+            Self::ProviderResponseMaxTokensError => "provider_response_max_tokens_error",
+            Self::ProviderBadRequestError => "provider_bad_request_error",
+            Self::HistoryGetError => "history_get_error",
+            Self::SharedStateUnavailable => "shared_state_unavailable",
+            Self::RequestTooLarge => "request_too_large",
+            Self::ModelNotFound => "model_not_found",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+        }
+    }
+
     /// The HTTP status that goes with the code.
     pub const fn status(self) -> u16 {
         match self {
@@ -101,6 +126,16 @@ impl GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_word_of_a_code_is_the_code_in_lower_case() {
+        for code in
+            [ErrorCode::OptionError, ErrorCode::ProviderRequestStreamTimeoutError, ErrorCode::ModelNotFound]
+        {
+            let written = serde_json::to_value(code).unwrap();
+            assert_eq!(written.as_str().map(str::to_ascii_lowercase).as_deref(), Some(code.word()));
+        }
+    }
 
     #[test]
     fn is_code_and_message_on_the_wire() {

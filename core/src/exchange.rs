@@ -7,6 +7,7 @@
 
 mod answering;
 mod asking;
+mod journal;
 mod next;
 
 use std::rc::Rc;
@@ -25,6 +26,7 @@ use crate::sync::HistoryTurn;
 use crate::task::{Conversation, Task};
 
 pub use self::asking::Attempt;
+pub use self::journal::{Commit, End, Journal, Reason, Try, TryEnd};
 use self::next::Obstacles;
 pub use self::next::Step;
 
@@ -128,6 +130,10 @@ pub struct Exchange {
     usage: Option<Usage>,
     /// Length of the end event, the last bytes of a complete stream.
     end_event_len: usize,
+    journal: Journal,
+    is_traced: bool,
+    /// The span of the request, as `traceparent` has it, where it is traced.
+    trace: Option<String>,
     phase: Phase,
 }
 
@@ -199,6 +205,9 @@ impl Exchange {
             said_len: 0,
             usage: None,
             end_event_len: 0,
+            journal: Journal::new(now_ms),
+            is_traced: false,
+            trace: None,
             phase: Phase::Choosing,
         }
     }
@@ -268,8 +277,9 @@ impl Exchange {
         (!is_settled).then_some(self.deadline_ms)
     }
 
-    /// Notes that the attempt has response headers.
-    pub fn note_response(&mut self) {
+    /// Notes that the attempt has response headers, with this status.
+    pub fn note_response(&mut self, status: u16) {
+        self.journal.status(status);
         if let Phase::Trying { has_headers, .. } = &mut self.phase {
             *has_headers = true;
         }
@@ -278,6 +288,7 @@ impl Exchange {
     /// Notes that the first content leaves for the client: from here on there is no other model.
     pub fn commit(&mut self, fleet: &mut Fleet, now_ms: u64) {
         self.phase = Phase::Committed;
+        self.journal.first_content(now_ms);
         self.note_success(fleet, now_ms);
     }
 

@@ -45,6 +45,30 @@ pub enum FailureKind {
     MaxTokens,
 }
 
+impl FailureKind {
+    /// The word of metrics and logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Unsupported => "unsupported",
+            Self::NotOffered => "not_offered",
+            Self::Credential => "credential",
+            Self::ModelMissing => "model_missing",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::ServerError => "server_error",
+            Self::Unreachable => "unreachable",
+            Self::Cut => "cut",
+            Self::Timeout => "timeout",
+            Self::Stalled => "stalled",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Empty => "empty",
+            Self::MaxTokens => "max_tokens",
+        }
+    }
+}
+
 /// One failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

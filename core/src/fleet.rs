@@ -5,6 +5,7 @@
 //! a model that rested), the request waits for one round trip. While the control plane is away, nobody waits: the worker
 //! goes by what it saw itself. Reports are kept until they are taken.
 
+mod decisions;
 mod outbox;
 mod payer;
 mod shares;
@@ -15,6 +16,7 @@ use crate::config::{Gateway, Model, OnUnavailable};
 use crate::health::{Fault, ProbeResult, Rules};
 use crate::sync::{Observed, ProbeAsk, QuotaKey, Report};
 
+pub use self::decisions::{LIMIT_DECISIONS, LIMIT_KINDS, LimitCounts};
 use self::outbox::Outbox;
 pub use self::shares::Reserved;
 use self::shares::{Shares, Terms};
@@ -100,8 +102,8 @@ impl Permit {
 /// What became of requests and reports since the worker started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// How often a limit was in the way: of a model that was passed over then, or of a consumer.
-    pub limits_reached: u64,
+    /// What limits said.
+    pub limits: LimitCounts,
     /// How often a model stopped being ready, as far as the worker heard of it.
     pub models_opened: u64,
     /// Reports that were given up for lack of room while the control plane was away.
@@ -290,7 +292,7 @@ impl Fleet {
     /// What became of requests and reports on this worker so far.
     pub fn counts(&self) -> Counts {
         Counts {
-            limits_reached: self.shares.refused(),
+            limits: *self.shares.decisions(),
             models_opened: self.targets.openings(),
             reports_dropped: self.outbox.dropped(),
         }

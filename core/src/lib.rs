@@ -25,3 +25,4 @@ mod quota;
 pub mod sse;
 pub mod sync;
 pub mod task;
+pub mod telemetry;

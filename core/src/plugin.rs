@@ -13,6 +13,52 @@ pub const CLUSTER_FILTER_STATE: &str = "wasm.ai_warp_cluster";
 /// Filter state that leads from an attempt to its exchange.
 pub const EXCHANGE_PROPERTY: &str = "ai_warp_exchange";
 
+/// Filter state that holds the filter's part of the access-log line: members of a JSON object, each with a comma after it.
+pub const LOG_PROPERTY: &str = "ai_warp_log";
+
+/// Key of that filter state in Envoy's configuration.
+pub const LOG_FILTER_STATE: &str = "wasm.ai_warp_log";
+
+/// Filter state with the name of an attempt's span.
+pub const SPAN_NAME_PROPERTY: &str = "ai_warp_span";
+
+/// Filter state with what an attempt does, see [`SPAN_ATTRIBUTES`].
+pub const SPAN_OPERATION_PROPERTY: &str = "ai_warp_operation";
+/// Who is asked.
+pub const SPAN_PROVIDER_PROPERTY: &str = "ai_warp_provider";
+/// Which model is asked.
+pub const SPAN_REQUEST_MODEL_PROPERTY: &str = "ai_warp_request_model";
+/// Tokens read.
+pub const SPAN_INPUT_PROPERTY: &str = "ai_warp_input_tokens";
+/// Tokens generated.
+pub const SPAN_OUTPUT_PROPERTY: &str = "ai_warp_output_tokens";
+/// How an attempt failed, or the whole request; empty where it has not.
+pub const SPAN_ERROR_PROPERTY: &str = "ai_warp_error";
+/// The route.
+pub const SPAN_ROUTE_PROPERTY: &str = "ai_warp_route";
+/// How many attempts there were.
+pub const SPAN_ATTEMPTS_PROPERTY: &str = "ai_warp_attempts";
+/// The session.
+pub const SPAN_SESSION_PROPERTY: &str = "ai_warp_session";
+
+/// The attributes of spans, each with the filter state that has its value, where there is one. The names are OpenTelemetry's
+/// (semantic conventions for generative AI), but for our own.
+pub const SPAN_ATTRIBUTES: [(&str, &str); 9] = [
+    ("gen_ai.operation.name", SPAN_OPERATION_PROPERTY),
+    ("gen_ai.provider.name", SPAN_PROVIDER_PROPERTY),
+    ("gen_ai.request.model", SPAN_REQUEST_MODEL_PROPERTY),
+    ("gen_ai.usage.input_tokens", SPAN_INPUT_PROPERTY),
+    ("gen_ai.usage.output_tokens", SPAN_OUTPUT_PROPERTY),
+    ("error.type", SPAN_ERROR_PROPERTY),
+    ("ai_warp.route", SPAN_ROUTE_PROPERTY),
+    ("ai_warp.attempts", SPAN_ATTEMPTS_PROPERTY),
+    ("ai_warp.session", SPAN_SESSION_PROPERTY),
+];
+
+/// Request header by which Envoy tells the first attempt of a traced request which span is under way, as `traceparent` would.
+/// No provider sees it.
+pub const TRACE_HEADER: &str = "x-ai-warp-trace";
+
 /// How the names of all headers begin that only the gateway may write.
 pub const OWN_HEADERS: &str = "x-ai-warp-";
 

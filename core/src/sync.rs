@@ -78,6 +78,9 @@ pub struct Turn {
     /// The turn it goes on from, where that was said; else the one stored before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Uuid>,
+    /// Of a traced request: the span it belongs to, as `traceparent` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 impl Turn {

@@ -22,7 +22,7 @@ use proxy_wasm::types::Action;
 
 use crate::exchanges::{self, SharedExchange};
 use crate::host::{self, Body};
-use crate::{fleet, waiting};
+use crate::{fleet, traces, waiting};
 
 use self::stream::{Progress, Stream};
 
@@ -76,11 +76,17 @@ impl AttemptContext {
         };
         let cluster = host::property(&["xds", "cluster_name"]).unwrap_or_default();
         let cluster = String::from_utf8_lossy(&cluster);
+        if exchange.borrow().is_traced() {
+            traces::arrive(&mut exchange.borrow_mut());
+        }
         let gateway = Rc::clone(exchange.borrow().gateway());
         if gateway.waiting_cluster == cluster {
             return self.wait(exchange);
         }
         let attempt = exchange.borrow_mut().begin_attempt(&cluster, host::now_ms())?;
+        if exchange.borrow().is_traced() {
+            traces::begin_attempt(&exchange.borrow());
+        }
         // Should this attempt end without a word.
         host::set_filter_state(CLUSTER_PROPERTY, &gateway.waiting_cluster);
         self.send(exchange, attempt);
@@ -90,6 +96,9 @@ impl AttemptContext {
     /// Holds the request until it is clear where it goes next.
     fn wait(&mut self, exchange: SharedExchange) -> Result<Action, GatewayError> {
         let step = fleet::with(|fleet| exchange.borrow_mut().arrive(fleet, host::now_ms()));
+        if exchange.borrow().is_traced() {
+            traces::wait();
+        }
         let is_held = match step {
             Step::GiveUp(error) => return Err(error),
             Step::Wait { until_ms } => {
@@ -144,6 +153,9 @@ impl AttemptContext {
     /// context replaces by the typed error. Only while the response headers are held.
     fn fail(&mut self, exchange: &SharedExchange, failure: Failure) -> Action {
         self.state = State::Done;
+        if exchange.borrow().is_traced() {
+            traces::fail(failure.kind.word());
+        }
         let step = fleet::with(|fleet| exchange.borrow_mut().fail(failure, fleet, host::now_ms()));
         match step {
             // Nothing of what the provider sent may ask for another try.
@@ -289,15 +301,16 @@ impl HttpContext for AttemptContext {
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let State::Sending { attempt, .. } = &self.state else { return Action::Continue };
         let attempt = attempt.clone();
-        attempt.exchange.borrow_mut().note_response();
         let status = host::response_header(":status")
             .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok())
             .unwrap_or(0);
         let is_stream = attempt.exchange.borrow().is_stream();
-        let framing = attempt.dialect.framing();
-        self.state = if is_stream && host::response_header(HOP_FAILED_HEADER).is_some() {
+        if is_stream && host::response_header(HOP_FAILED_HEADER).is_some() {
             return self.fail(&attempt.exchange, Failure::unreachable());
-        } else if status != 200 {
+        }
+        attempt.exchange.borrow_mut().note_response(status);
+        let framing = attempt.dialect.framing();
+        self.state = if status != 200 {
             let retry_after_ms = stated_wait_ms(status, host::unix_ms(), host::response_header);
             let error = attempt.dialect.error_header().and_then(host::response_header);
             State::ReadingFailure { attempt, status, error, retry_after_ms }

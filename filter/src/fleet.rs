@@ -51,6 +51,11 @@ pub(crate) fn is_away() -> bool {
     FLEET.with_borrow(Fleet::is_away)
 }
 
+/// Whether `target` is not left alone.
+pub(crate) fn is_ready(target: &str) -> bool {
+    FLEET.with_borrow(|fleet| fleet.is_ready(target))
+}
+
 /// What became of requests and reports on this worker.
 pub(crate) fn counts() -> Counts {
     FLEET.with_borrow(Fleet::counts)
@@ -107,7 +112,7 @@ pub(crate) fn ask_news() -> Option<u32> {
     }
     let path = FLEET.with_borrow(Fleet::news_path);
     let timeout_ms = NEWS_WAIT_MS + NEWS_SLACK_MS;
-    let token = host::get_from_control_plane(&path, Duration::from_millis(timeout_ms));
+    let token = host::get_from_control_plane(&path, None, Duration::from_millis(timeout_ms));
     NEWS.set(match token {
         Some(_) => News::Asked { lost_at_ms: now_ms + timeout_ms + NEWS_SLACK_MS },
         None => News::Due { from_ms: now_ms + NEWS_RETRY_MS },

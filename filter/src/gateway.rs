@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::exchanges::{Registration, SharedExchange};
 use crate::host::{self, Body};
+use crate::record::Record;
 use crate::{caller, fleet, turns};
 
 /// Longest wait for the history of a session.
@@ -35,6 +36,7 @@ pub(crate) struct GatewayContext {
     format: Format,
     caller: Caller,
     state: State,
+    record: Record,
 }
 
 enum State {
@@ -61,6 +63,7 @@ struct Planned {
 pub(crate) struct HeldResponse {
     context_id: u32,
     exchange: SharedExchange,
+    since_ms: u64,
 }
 
 impl GatewayContext {
@@ -71,6 +74,7 @@ impl GatewayContext {
             format: Format::Unified { stream: false },
             caller: Caller::default(),
             state: State::Reading,
+            record: Record::default(),
         }
     }
 
@@ -85,6 +89,7 @@ impl GatewayContext {
             headers.push(("www-authenticate", "Bearer"));
         }
         self.state = State::Responded;
+        self.record.refuse(error);
         host::respond(error.code.status(), headers, &api::errors::body(self.format, error));
     }
 
@@ -98,7 +103,9 @@ impl GatewayContext {
         let gateway = Rc::clone(&self.gateway);
         let Some(auth) = &gateway.auth else {
             let path = host::request_header(":path").unwrap_or_default();
-            let format = Format::of_path(without_query(&path), &gateway);
+            let path = without_query(&path);
+            self.record.begin(path, &gateway);
+            let format = Format::of_path(path, &gateway);
             self.format = format.unwrap_or(self.format);
             return Ok(format.is_some());
         };
@@ -106,7 +113,9 @@ impl GatewayContext {
         let path = without_query(headers.get(":path").unwrap_or_default());
         let format = Format::of_path(path, &gateway);
         self.format = format.unwrap_or_else(|| Format::of_errors_at(path));
+        self.record.begin(path, &gateway);
         self.caller = auth.check(&headers, &caller::Stream)?;
+        self.record.consumer.clone_from(&self.caller.consumer);
         let asks_model = format.is_some() && headers.get(":method") == Some(b"POST");
         if let Some(owner) = self.caller.owner().filter(|_| !asks_model) {
             host::set_request_header(OWNER_HEADER, &owner.to_string());
@@ -141,7 +150,8 @@ impl GatewayContext {
             return Err(planned.request.sessions_off());
         }
         let path = history_path(SessionKey { owner: self.caller.owner(), id }, after);
-        if host::get_from_control_plane(&path, HISTORY_TIMEOUT).is_none() {
+        let span = self.record.client_span();
+        if host::get_from_control_plane(&path, span.as_deref(), HISTORY_TIMEOUT).is_none() {
             return Err(history_unavailable());
         }
         self.state = State::LoadingHistory(Box::new(planned));
@@ -163,6 +173,7 @@ impl GatewayContext {
         let exchange =
             fleet::with(|fleet| Exchange::new(gateway, request, selection, remembered, circumstances, fleet));
         let exchange = Rc::new(RefCell::new(exchange));
+        self.record.exchange(&exchange);
         let registration = Registration::new(Rc::clone(&exchange), self.context_id);
         let step = fleet::with(|fleet| exchange.borrow_mut().choose(fleet, now_ms));
         if let Step::GiveUp(error) = step {
@@ -190,7 +201,11 @@ impl GatewayContext {
         let timeout_ms = self.gateway.storage.as_ref().map(|storage| storage.commit_timeout_ms);
         let Some(timeout_ms) = timeout_ms else { return Action::Continue };
         let Some(turn) = exchange.borrow().turn(host::unix_ms()) else { return Action::Continue };
-        let held = HeldResponse { context_id: self.context_id, exchange: Rc::clone(exchange) };
+        let held = HeldResponse {
+            context_id: self.context_id,
+            exchange: Rc::clone(exchange),
+            since_ms: host::now_ms(),
+        };
         match turns::commit(&turn, held, timeout_ms) {
             Ok(()) => Action::Pause,
             Err(held) => {
@@ -202,8 +217,14 @@ impl GatewayContext {
 }
 
 impl HeldResponse {
+    fn note(&self, is_stored: bool) {
+        let waited_ms = host::now_ms().saturating_sub(self.since_ms);
+        self.exchange.borrow_mut().note_commit(waited_ms, is_stored);
+    }
+
     /// Marks the response as one whose turn is not stored (yet).
     fn mark_not_stored(&self) {
+        self.note(false);
         let mut exchange = self.exchange.borrow_mut();
         if exchange.is_stream() {
             let mut tail = Body::Response.read(usize::MAX);
@@ -219,7 +240,9 @@ impl HeldResponse {
 /// Lets a held response go. Called by the worker's root context, whose effective context it changes.
 pub(crate) fn release(response: HeldResponse, stored: bool) {
     if hostcalls::set_effective_context(response.context_id).is_ok() {
-        if !stored {
+        if stored {
+            response.note(true);
+        } else {
             response.mark_not_stored();
         }
         host::resume_response();
@@ -316,6 +339,9 @@ impl HttpContext for GatewayContext {
     }
 
     fn on_http_response_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        if end_of_stream {
+            self.record.end();
+        }
         match &self.state {
             State::Exchanging { .. } if end_of_stream => self.commit(),
             State::Exchanging { exchange, .. } if !exchange.borrow().is_stream() => Action::Pause,
@@ -324,6 +350,14 @@ impl HttpContext for GatewayContext {
     }
 
     fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        self.record.end();
         self.commit()
+    }
+
+    fn on_log(&mut self) {
+        // Of what passed, Envoy's own line tells.
+        if !matches!(self.state, State::Passed) {
+            std::mem::take(&mut self.record).finish(&self.gateway);
+        }
     }
 }

@@ -125,9 +125,11 @@ fn http_call(
     hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout).ok()
 }
 
-/// Asks the control plane for what is at `path`; the token of the call.
-pub(crate) fn get_from_control_plane(path: &str, timeout: Duration) -> Option<u32> {
-    let headers = vec![(":method", "GET"), (":path", path), (":authority", SYNC_CLUSTER)];
+/// Asks the control plane for what is at `path`, as a part of the trace of `span`, a `traceparent`; the token of the call.
+pub(crate) fn get_from_control_plane(path: &str, span: Option<&[u8]>, timeout: Duration) -> Option<u32> {
+    let mut headers = vec![(":method", "GET"), (":path", path), (":authority", SYNC_CLUSTER)];
+    let span = span.and_then(|span| std::str::from_utf8(span).ok());
+    headers.extend(span.map(|span| ("traceparent", span)));
     http_call(SYNC_CLUSTER, headers, None, timeout)
 }
 

@@ -15,6 +15,8 @@ mod hop;
 mod host;
 mod metrics;
 mod plugin;
+mod record;
+mod traces;
 mod turns;
 mod waiting;
 mod worker;

@@ -1,80 +1,118 @@
-//! What a worker tells Envoy's stats (`wasmcustom.ai_warp.*`).
+//! What a worker tells Envoy's stats (`wasmcustom.ai_warp_*`).
 //!
-//! Metrics are shared by all workers of an Envoy, so every worker adds its own changes. They are published once a tick
-//! rather than per request: a hostcall each would cost more than the numbers are worth.
+//! Counted in memory ([`Telemetry`]) and told at ticks rather than per request: a hostcall each would cost more than the
+//! numbers are worth. Metrics are shared by all workers of an Envoy, so every worker adds its own changes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
+use ai_warp_core::config::Gateway;
+use ai_warp_core::exchange::Exchange;
+use ai_warp_core::telemetry::{Family, Kind, Sink, Telemetry};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
-use crate::{exchanges, fleet, turns};
+use crate::{exchanges, fleet, host, turns};
+
+/// Least time between two publications, in milliseconds: ticks may be far closer.
+const PUBLISH_GAP_MS: u64 = 500;
 
 thread_local! {
-    static PUBLISHED: RefCell<Option<Published>> = const { RefCell::new(None) };
+    static TELEMETRY: RefCell<Telemetry> = RefCell::new(Telemetry::default());
+    static NEXT_MS: Cell<u64> = const { Cell::new(0) };
+    /// Whose models are told of.
+    static GATEWAY: RefCell<Option<Rc<Gateway>>> = const { RefCell::new(None) };
 }
 
-/// The metrics and what this worker has published of each.
-struct Published {
-    exchanges_live: Series,
-    turns_waiting: Series,
-    turns_stored: Series,
-    turns_late: Series,
-    turns_dropped: Series,
-    limits_reached: Series,
-    models_opened: Series,
-    reports_dropped: Series,
-}
+/// Envoy's stats.
+struct Stats;
 
-struct Series {
-    metric: Option<u32>,
-    value: u64,
-}
-
-impl Series {
-    fn new(kind: MetricType, name: &str) -> Self {
-        Self { metric: hostcalls::define_metric(kind, name).ok(), value: 0 }
+impl Sink for Stats {
+    fn define(&mut self, kind: Kind, name: &str) -> Option<u32> {
+        let kind = match kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Sum | Kind::Shared => MetricType::Gauge,
+            Kind::Histogram => MetricType::Histogram,
+        };
+        hostcalls::define_metric(kind, name).ok()
     }
 
-    fn publish(&mut self, value: u64) {
-        let Some(metric) = self.metric else { return };
-        let change = value.wrapping_sub(self.value).cast_signed();
-        if change != 0 {
-            let _ = hostcalls::increment_metric(metric, change);
-            self.value = value;
-        }
+    fn add(&mut self, metric: u32, change: i64) {
+        let _ = hostcalls::increment_metric(metric, change);
+    }
+
+    fn record(&mut self, metric: u32, value: u64) {
+        let _ = hostcalls::record_metric(metric, value);
     }
 }
 
-/// Defines the metrics, once per worker.
-pub(crate) fn define() {
-    PUBLISHED.with_borrow_mut(|published| {
-        published.get_or_insert_with(|| Published {
-            exchanges_live: Series::new(MetricType::Gauge, "ai_warp.exchanges_live"),
-            turns_waiting: Series::new(MetricType::Gauge, "ai_warp.turns_waiting"),
-            turns_stored: Series::new(MetricType::Counter, "ai_warp.turns_stored"),
-            turns_late: Series::new(MetricType::Counter, "ai_warp.turns_late"),
-            turns_dropped: Series::new(MetricType::Counter, "ai_warp.turns_dropped"),
-            limits_reached: Series::new(MetricType::Counter, "ai_warp.limits_reached"),
-            models_opened: Series::new(MetricType::Counter, "ai_warp.models_opened"),
-            reports_dropped: Series::new(MetricType::Counter, "ai_warp.reports_dropped"),
+/// From now on the models of `gateway` are told of. Those of an earlier one that are gone count as not left alone.
+pub(crate) fn configured(gateway: &Rc<Gateway>) {
+    if let Some(before) = GATEWAY.replace(Some(Rc::clone(gateway))) {
+        TELEMETRY.with_borrow_mut(|telemetry| {
+            for target in before.models.iter().flat_map(|model| &model.targets) {
+                telemetry.open(target, false);
+            }
         });
+    }
+}
+
+/// Counts an exchange that is over.
+pub(crate) fn count(exchange: &Exchange) {
+    change(|telemetry| telemetry.count(exchange));
+}
+
+/// Counts a request that was refused before there was an exchange.
+pub(crate) fn count_refused(outcome: &'static str) {
+    change(|telemetry| telemetry.count_refused(outcome));
+}
+
+/// Counts a call to the control plane, and whether it was answered.
+pub(crate) fn count_call(call: &'static str, is_answered: bool) {
+    change(|telemetry| {
+        telemetry.call(call, is_answered);
+        if is_answered {
+            telemetry.plain(Family::SyncLastReply, host::unix_ms() / 1_000);
+        }
     });
 }
 
-/// Publishes what has changed on this worker.
-pub(crate) fn publish() {
-    let (turns, fleet) = (turns::counts(), fleet::counts());
-    PUBLISHED.with_borrow_mut(|published| {
-        if let Some(published) = published {
-            published.exchanges_live.publish(exchanges::count() as u64);
-            published.turns_waiting.publish(turns.waiting);
-            published.turns_stored.publish(turns.stored);
-            published.turns_late.publish(turns.late);
-            published.turns_dropped.publish(turns.dropped);
-            published.limits_reached.publish(fleet.limits_reached);
-            published.models_opened.publish(fleet.models_opened);
-            published.reports_dropped.publish(fleet.reports_dropped);
+fn change(change: impl FnOnce(&mut Telemetry)) {
+    TELEMETRY.with_borrow_mut(|telemetry| {
+        change(telemetry);
+        if telemetry.is_full() {
+            telemetry.publish(&mut Stats);
         }
+    });
+}
+
+/// Publishes what has changed on this worker, where that is due.
+pub(crate) fn publish() {
+    let now_ms = host::now_ms();
+    if now_ms < NEXT_MS.get() {
+        return;
+    }
+    NEXT_MS.set(now_ms.saturating_add(PUBLISH_GAP_MS));
+    let (turns, fleet) = (turns::counts(), fleet::counts());
+    TELEMETRY.with_borrow_mut(|telemetry| {
+        for (family, number) in [
+            (Family::ExchangesLive, exchanges::count() as u64),
+            (Family::TurnsWaiting, turns.waiting),
+            (Family::TurnsStored, turns.stored),
+            (Family::TurnsLate, turns.late),
+            (Family::TurnsDropped, turns.dropped),
+            (Family::ModelOpenings, fleet.models_opened),
+            (Family::ReportsDropped, fleet.reports_dropped),
+        ] {
+            telemetry.plain(family, number);
+        }
+        telemetry.limits(&fleet.limits);
+        GATEWAY.with_borrow(|gateway| {
+            let models = gateway.iter().flat_map(|gateway| &gateway.models);
+            for target in models.flat_map(|model| &model.targets) {
+                telemetry.open(target, !fleet::is_ready(target));
+            }
+        });
+        telemetry.publish(&mut Stats);
     });
 }

@@ -44,12 +44,13 @@ impl RootContext for Plugin {
         let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
         match serde_json::from_slice(&json.unwrap_or_default()) {
             Ok(PluginConfig::Gateway(gateway)) => {
-                self.role = Role::Gateway(Rc::new(gateway));
+                let gateway = Rc::new(gateway);
+                metrics::configured(&gateway);
+                self.role = Role::Gateway(gateway);
                 true
             }
             Ok(PluginConfig::Attempt) => {
                 self.role = Role::Attempt;
-                metrics::define();
                 worker::attach(self.context_id)
             }
             Ok(PluginConfig::Hop) => {

@@ -11,7 +11,7 @@ use proxy_wasm::hostcalls;
 use crate::bell::{self, Attached};
 use crate::{exchanges, fleet, host, metrics, turns, waiting};
 
-/// Ticks while nothing is due soon, in milliseconds. Metrics are published as often.
+/// Ticks while nothing is due soon, in milliseconds. Metrics are published at least as often.
 pub(crate) const IDLE_TICK_MS: u64 = 1_000;
 
 const IDLE_TICK: Duration = Duration::from_millis(IDLE_TICK_MS);
@@ -33,6 +33,17 @@ enum Call {
     Turns,
     Fleet,
     News,
+}
+
+impl Call {
+    /// What metrics call it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Turns => "turns",
+            Self::Fleet => "fleet",
+            Self::News => "news",
+        }
+    }
 }
 
 /// Makes `root_id`, the root context in effect, the worker's. Returns whether it could.
@@ -71,7 +82,11 @@ pub(crate) fn on_tick(root_id: u32) {
 
 /// A call of `root_id` has its reply; `None` where it failed.
 pub(crate) fn on_reply(root_id: u32, token: u32, reply: Option<(u16, Vec<u8>)>) {
-    match CALLS.with_borrow_mut(|calls| calls.remove(&token)) {
+    let call = CALLS.with_borrow_mut(|calls| calls.remove(&token));
+    if let Some(call) = call {
+        metrics::count_call(call.word(), matches!(reply, Some((200, _))));
+    }
+    match call {
         Some(Call::Turns) => turns::on_reply(reply),
         Some(Call::Fleet) => {
             fleet::on_reply(reply);

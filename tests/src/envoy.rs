@@ -7,11 +7,15 @@ use serde_json::Value;
 
 use crate::client::Gateway;
 use crate::environment;
+use crate::metrics::Samples;
 use crate::process::Process;
 use crate::wait::{PATIENCE, eventually};
 
 /// Name of the gateway's listener.
 const LISTENER: &str = "gateway";
+
+/// How often Envoy writes its access log, in milliseconds; 10 s where nothing is said.
+const ACCESS_LOG_FLUSH_MS: &str = "50";
 
 /// How an Envoy is started.
 #[derive(Debug, Clone)]
@@ -106,6 +110,7 @@ impl Envoy {
         command.arg("-c").arg(config).arg("--disable-hot-restart");
         command.args(["--concurrency", &options.concurrency.to_string()]);
         command.args(["-l", &options.log_level]).arg("--admin-address-path").arg(&admin_file);
+        command.args(["--file-flush-interval-msec", ACCESS_LOG_FLUSH_MS]);
         command.envs(options.variables.iter().cloned());
         let process = Process::start(name, folder, &mut command);
         let gateway = Gateway::new(&format!("127.0.0.1:{}", options.port));
@@ -156,6 +161,28 @@ impl Envoy {
     pub async fn stat(&self, name: &str) -> u64 {
         let stats = self.admin.get(&format!("/stats?filter=^{name}$&format=json")).await.json();
         stats["stats"][0]["value"].as_u64().unwrap_or(0)
+    }
+
+    /// Its metrics for Prometheus, as text.
+    pub async fn exposition(&self) -> String {
+        self.admin.get("/stats/prometheus").await.text()
+    }
+
+    /// The same, taken apart.
+    pub async fn metrics(&self) -> Samples {
+        Samples::parse(&self.exposition().await)
+    }
+
+    /// The lines of its access log.
+    ///
+    /// # Panics
+    /// Where one is no JSON.
+    pub fn access_log(&self) -> Vec<Value> {
+        let output = self.process.output();
+        let lines = output.rsplit_once('\n').map_or("", |(complete, _)| complete).lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
     }
 
     /// Its process.

@@ -106,6 +106,11 @@ impl Process {
         read(&self.log) + &read(&self.out)
     }
 
+    /// Everything it wrote to stdout.
+    pub(crate) fn output(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.out).unwrap_or_default()).into_owned()
+    }
+
     /// The end of its log.
     pub(crate) fn tail(&self) -> String {
         let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();

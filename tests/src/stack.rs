@@ -291,7 +291,7 @@ impl Stack {
     /// Waits until the first gateway has no request under way.
     pub async fn wait_until_no_exchange_lives(&self) {
         eventually("no exchange is left", PATIENCE, async || {
-            match self.envoy().stat("wasmcustom.ai_warp.exchanges_live").await {
+            match self.envoy().stat("wasmcustom.ai_warp_exchanges_live").await {
                 0 => Ok(()),
                 live => Err(format!("{live} exchanges live")),
             }

@@ -66,7 +66,8 @@ fn run(verb: Verb) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match verb {
         Verb::Setup => {
-            let tools = setup::install(&[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks])?;
+            let tools =
+                setup::install(&[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks, Need::Promtool])?;
             for (name, path) in tools.variables() {
                 println!("{name}={}", path.display());
             }

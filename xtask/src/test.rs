@@ -29,7 +29,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let needs: &[Need] = if args.skip_e2e {
         &[Need::WasmTarget]
     } else {
-        &[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks]
+        &[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks, Need::Promtool]
     };
     let tools = step("setup", || setup::install(needs))?;
     if args.filter.is_none() {
@@ -41,6 +41,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if let Some(reason) = tools.sdks_skipped() {
         // Again, and last: it was printed before thousands of other lines.
         eprintln!("SDK tests were skipped: {}", reason.display());
+    }
+    if let Some(reason) = tools.promtool_skipped() {
+        eprintln!("promtool was not run: {}", reason.display());
     }
     // cargo prints a summary per crate; this one is of them all.
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.ignored);

@@ -151,6 +151,8 @@ fn pinned_version_problems(root: &Path, versions: &Versions) -> Vec<String> {
     let images = [
         ("docker-compose.yml", "envoyproxy/envoy:", format!("v{}", versions.envoy.version)),
         ("docker-compose.yml", "valkey/valkey:", versions.valkey.major.to_string()),
+        ("docker-compose.yml", "prom/prometheus:", versions.observability.prometheus.clone()),
+        ("docker-compose.yml", "grafana/grafana:", versions.observability.grafana.clone()),
         ("Dockerfile", "FROM rust:", versions.rust.image.clone()),
     ];
     let mut problems = Vec::new();

@@ -14,6 +14,7 @@ pub(crate) struct Versions {
     pub(crate) rust: Rust,
     pub(crate) envoy: Envoy,
     pub(crate) valkey: Valkey,
+    pub(crate) observability: Observability,
     pub(crate) sdks: Sdks,
 }
 
@@ -55,6 +56,14 @@ pub(crate) struct WheelFile {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Valkey {
     pub(crate) major: u64,
+}
+
+/// Tags of images.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Observability {
+    pub(crate) prometheus: String,
+    pub(crate) grafana: String,
 }
 
 /// Version by name of the Python package.

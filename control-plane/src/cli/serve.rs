@@ -73,6 +73,6 @@ async fn serve(args: &Args) -> Result<(), Failure> {
 fn failure(error: StartError) -> Failure {
     match error {
         StartError::Config(_) | StartError::Filter(_) | StartError::Store(_) => Failure::config(error),
-        StartError::Bind { .. } => Failure::failed(error),
+        StartError::Bind { .. } | StartError::Metrics(_) => Failure::failed(error),
     }
 }

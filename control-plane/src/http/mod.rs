@@ -6,6 +6,7 @@
 mod error;
 mod fleet;
 mod guard;
+mod metrics;
 mod sessions;
 mod status;
 mod sync;
@@ -19,13 +20,16 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use self::sessions::Asking;
 use crate::config::{ConfigStatus, Loaded};
 use crate::filter_code::FilterCode;
+use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::store::{Retention, Store};
 use crate::tokens::Tokens;
+use crate::traces::{Span, Traces};
 use crate::xds::Fleet;
 
 /// What the handlers share.
@@ -51,6 +55,10 @@ pub struct Parts {
     pub filter: Arc<FilterCode>,
     /// What became of turns so far.
     pub turns: TurnCounters,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The control plane's part of traces.
+    pub traces: Arc<Traces>,
     /// Set once the control plane is about to end.
     pub draining: watch::Sender<bool>,
 }
@@ -80,6 +88,12 @@ impl AppState {
         self.0.draining.send_replace(true);
     }
 
+    /// A span below `parent`, where there are traces.
+    fn span(&self, name: &'static str, parent: Option<&str>, session: Uuid) -> Option<Span> {
+        let loaded = self.0.config.borrow().clone();
+        self.0.traces.span(loaded.gateway.tracing.as_ref(), name, parent, session)
+    }
+
     fn retention(&self) -> Retention {
         Retention::of(&self.0.config.borrow().config)
     }
@@ -90,18 +104,22 @@ pub fn public_router(state: &AppState) -> Router {
     let guarded = sessions::routes(Asking::Operator)
         .route("/status", get(status::status))
         .route_layer(from_fn_with_state(state.clone(), guard::operators));
-    let routes = guarded.route("/ready", get(status::ready)).route("/live", get(status::live));
-    finish(routes.with_state(state.clone()))
+    let routes = guarded
+        .route("/ready", get(status::ready))
+        .route("/live", get(status::live))
+        .route("/metrics", get(metrics::metrics));
+    finish(routes.with_state(state.clone()), state)
 }
 
 /// What gateways ask for beside xDS: sync, and the sessions they forward. `more` is xDS itself.
 pub fn sync_router(state: &AppState, more: Router) -> Router {
     let routes = sync::routes().merge(fleet::routes()).merge(sessions::routes(Asking::Gateway));
     // Two fallbacks cannot be merged; ours answers for all.
-    finish(routes.with_state(state.clone()).merge(more.reset_fallback()))
+    finish(routes.with_state(state.clone()).merge(more.reset_fallback()), state)
         .layer(from_fn_with_state(state.clone(), guard::gateways))
 }
 
-fn finish(router: Router) -> Router {
-    router.fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed)
+fn finish(router: Router, state: &AppState) -> Router {
+    let router = router.fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
+    router.layer(from_fn_with_state(state.clone(), metrics::count))
 }

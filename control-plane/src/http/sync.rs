@@ -8,6 +8,7 @@ use ai_warp_core::sync::{
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -17,6 +18,7 @@ use super::AppState;
 use super::error::ApiError;
 use super::sessions::SessionId;
 use crate::store::StoreError;
+use crate::traces::Span;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -37,9 +39,20 @@ async fn store_turns(
         return Err(ApiError::new(ErrorCode::RequestTooLarge, message));
     }
 
+    let spans: Vec<Option<Span>> = batch
+        .turns
+        .iter()
+        .map(|turn| state.span("store turn", turn.trace.as_deref(), turn.session_id))
+        .collect();
     let results = state.0.store.append(&batch.turns, &state.retention()).await;
+    for (span, result) in spans.into_iter().zip(&results) {
+        if let (Some(mut span), Err(_)) = (span, result) {
+            span.fail("store");
+        }
+    }
     let failed = results.iter().filter(|result| result.is_err()).count() as u64;
     state.0.turns.count(results.len() as u64 - failed, failed);
+    state.0.metrics.turns(results.len() as u64 - failed, failed);
     if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
         tracing::warn!(failed, of = results.len(), "turns could not be stored: {error}");
     }
@@ -55,9 +68,18 @@ async fn history(
     State(state): State<AppState>,
     SessionId(id): SessionId,
     Query(GoOn { after, owner }): Query<GoOn>,
+    headers: HeaderMap,
 ) -> Result<Json<History>, ApiError> {
-    let turns =
-        state.0.store.history(SessionKey { owner, id }).await.map_err(|error| ApiError::store(&error))?;
+    let parent = headers.get("traceparent").and_then(|parent| parent.to_str().ok());
+    let mut span = state.span("read session", parent, id);
+    let turns = state.0.store.history(SessionKey { owner, id }).await;
+    if let Some(span) = &mut span {
+        match &turns {
+            Ok(turns) => span.number("ai_warp.turns", turns.as_ref().map_or(0, Vec::len)),
+            Err(_) => span.fail("store"),
+        }
+    }
+    let turns = turns.map_err(|error| ApiError::store(&error))?;
     let turns = turns.and_then(|turns| lineage(turns, after)).ok_or_else(ApiError::no_session)?;
     Ok(Json(History { turns: newest(turns, MAX_HISTORY_BYTES) }))
 }
@@ -129,6 +151,7 @@ mod tests {
             at_ms: 0,
             messages: Vec::new(),
             parent: None,
+            trace: None,
         };
         let prompts = |bytes| {
             let kept = newest(vec![turn("a"), turn("b"), turn("c")], bytes);
@@ -152,6 +175,7 @@ mod tests {
             at_ms: 0,
             messages: Vec::new(),
             parent: parent.map(Uuid::from_u128),
+            trace: None,
         };
         // 3 goes on from 1, in place of 2.
         let turns = vec![turn(1, None), turn(2, None), turn(3, Some(1)), turn(4, Some(3)), turn(5, Some(9))];

@@ -9,6 +9,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::config::{ConfigFailure, Env, load};
+use crate::metrics::Metrics;
 use crate::store::MemoryStore;
 
 const SESSION: &str = "00000000-0000-4000-8000-000000000001";
@@ -43,6 +44,8 @@ impl Test {
             fleet: Arc::default(),
             filter: Arc::new(filter),
             turns: TurnCounters::default(),
+            metrics: Arc::new(Metrics::new().unwrap()),
+            traces: Arc::default(),
             draining: watch::Sender::default(),
         });
         let sync = sync_router(&state, Router::new().fallback(async || "xDS's own fallback"));

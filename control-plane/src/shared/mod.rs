@@ -21,7 +21,7 @@ use ai_warp_core::config::Gateway;
 use ai_warp_core::sync::{FleetNews, FleetReply, FleetSync, QuotaKey};
 
 pub use memory::MemoryShared;
-pub use status::SharedStatus;
+pub use status::{QuotaStatus, SharedStatus};
 pub use valkey::ValkeyShared;
 
 use self::board::Board;

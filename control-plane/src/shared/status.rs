@@ -59,6 +59,36 @@ pub struct QuotaStatus {
     window_ends_in_ms: u64,
 }
 
+impl ModelStatus {
+    /// The target, and the name of its state.
+    pub fn state(&self) -> (&str, &'static str) {
+        let state = match self.state {
+            State::Ready => "ready",
+            State::Error => "error",
+            State::Probing => "probing",
+            State::Unknown => "unknown",
+        };
+        (&self.model, state)
+    }
+}
+
+impl QuotaStatus {
+    /// Which quota.
+    pub fn name(&self) -> &str {
+        &self.quota
+    }
+
+    /// What its limit allows in one window.
+    pub fn limit(&self) -> u64 {
+        self.max
+    }
+
+    /// What gateways may spend of it in the window under way.
+    pub fn granted(&self) -> u64 {
+        self.granted
+    }
+}
+
 impl SharedStatus {
     pub(super) fn of(
         gateway: &Gateway,

@@ -36,6 +36,7 @@ pub(super) fn turn(session: u128, id: u128) -> Turn {
         at_ms: 1_700_000_000_000 + id as u64,
         messages: Vec::new(),
         parent: None,
+        trace: None,
     }
 }
 

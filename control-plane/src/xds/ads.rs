@@ -128,6 +128,7 @@ impl<R: protocol::Request> Session<R> {
                 let Update { kind, version, .. } = &update;
                 debug!(kind = kind.label(), version, "push");
                 self.state.fleet.sent(self.membership.key, *kind, version);
+                self.state.metrics.push(kind.label(), "sent");
                 if self.outbox.send(Ok(R::response(&update))).await.is_err() {
                     break;
                 }
@@ -190,6 +191,7 @@ impl<R: protocol::Request> Session<R> {
             Heard::Accepted { kind, version } => {
                 debug!(kind = kind.label(), version, "accepted");
                 fleet.acknowledged(key, kind, &version);
+                self.state.metrics.push(kind.label(), "accepted");
             }
             Heard::Refused { kind, version, reason } => {
                 warn!(
@@ -197,6 +199,7 @@ impl<R: protocol::Request> Session<R> {
                     version, reason, "Envoy refused a configuration; it keeps the last one"
                 );
                 fleet.refused(key, kind, &version, &reason);
+                self.state.metrics.push(kind.label(), "refused");
             }
             Heard::Unknown => {
                 debug!(type_url, "asked for a type this server does not have")

@@ -53,6 +53,22 @@ impl Fleet {
         serde_json::to_value(members.values().collect::<Vec<_>>()).unwrap_or_default()
     }
 
+    /// How many gateways have accepted all they were sent, have yet to answer, or refuse something.
+    pub fn standing(&self) -> [(&'static str, u64); 3] {
+        let (mut current, mut behind, mut refusing) = (0, 0, 0);
+        for member in self.lock().values() {
+            let mut all = member.resources.values();
+            if all.clone().any(|progress| progress.refused.is_some()) {
+                refusing += 1;
+            } else if all.all(|progress| progress.sent == progress.acknowledged) {
+                current += 1;
+            } else {
+                behind += 1;
+            }
+        }
+        [("current", current), ("behind", behind), ("refusing", refusing)]
+    }
+
     /// Adds a gateway; returns its key.
     pub(super) fn join(&self, node: &str, envoy: &str) -> u64 {
         let key = self.next.fetch_add(1, Ordering::Relaxed);

@@ -25,6 +25,7 @@ use tonic::service::Routes;
 
 use crate::config::Loaded;
 use crate::filter_code::FilterCode;
+use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 
 pub use fleet::Fleet;
@@ -40,6 +41,8 @@ pub struct XdsState {
     pub filter: Arc<FilterCode>,
     /// Where the gateways' answers are noted.
     pub fleet: Arc<Fleet>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The xDS services, the filter's code for gateways that do not share a disk with the control plane, and the keys of tokens.

@@ -19,6 +19,7 @@ fn turn(number: u128, bytes: usize) -> Turn {
         at_ms: 0,
         messages: Vec::new(),
         parent: None,
+        trace: None,
     }
 }
 

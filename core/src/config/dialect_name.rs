@@ -70,6 +70,19 @@ impl DialectName {
         Self::Compatible,
     ];
 
+    /// The provider's name by OpenTelemetry's conventions, where they know it.
+    pub const fn provider_attribute(self) -> &'static str {
+        match self {
+            Self::Gemini => "gcp.gemini",
+            Self::Vertex => "gcp.vertex_ai",
+            Self::Azure => "azure.ai.openai",
+            Self::Bedrock => "aws.bedrock",
+            Self::Mistral => "mistral_ai",
+            Self::Xai => "x_ai",
+            _ => self.name(),
+        }
+    }
+
     /// The name, as the configuration has it.
     pub const fn name(self) -> &'static str {
         match self {

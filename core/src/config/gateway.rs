@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Auth, BaseUrl, DialectName};
+use super::{Auth, BaseUrl, DialectName, Price, Tracing};
 use crate::chat::{Effort, Feature};
 
 /// Everything a gateway needs to serve requests. Serialised as JSON it is the filter's configuration; it holds
@@ -50,6 +50,25 @@ pub struct Gateway {
     pub on_unavailable: OnUnavailable,
     /// How sessions are kept; `None` where there are none.
     pub storage: Option<Storage>,
+    /// What is written of each request.
+    #[serde(default)]
+    pub logging: Logging,
+    /// Whether requests are traced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_traced: bool,
+    /// Where traces go; `None` where there are none. Not for the filter.
+    #[serde(skip)]
+    pub tracing: Option<Tracing>,
+}
+
+/// What is written of each request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Logging {
+    /// Whether a line is.
+    pub access: bool,
+    /// Whether it holds prompt and answer.
+    pub content: bool,
 }
 
 /// The paths of the unified API.
@@ -330,6 +349,9 @@ pub struct Model {
     /// What it does not do, beside what its provider's dialect leaves out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<Feature>,
+    /// What its tokens cost, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
     /// Rest after failures.
     pub restore: Restore,
     /// The names under which the model's state is kept, one for each endpoint of its provider: `provider:name`, or

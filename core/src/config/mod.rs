@@ -8,27 +8,34 @@
 mod auth;
 mod base_url;
 mod compile;
+mod decimal;
 mod dialect_name;
 mod gateway;
+mod price;
 mod schema;
 mod secret;
 mod time_window;
+mod tracing;
 
 pub use auth::{Allowed, Auth, ConsumerRules, JwksSource, JwtRules, KeyHash, KeyHashError, Service, Webhook};
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use compile::{Problem, compile};
+pub use decimal::Decimal;
 pub use dialect_name::DialectName;
 pub use gateway::{
-    Access, Breaker, ClientLimits, Endpoint, Gateway, Limit, Model, OnUnavailable, Paths, Provider, Restore,
-    Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy,
+    Access, Breaker, ClientLimits, Endpoint, Gateway, Limit, Logging, Model, OnUnavailable, Paths, Provider,
+    Restore, Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy,
 };
+pub use price::{PICOS_PER_MICRO, Price};
 pub use schema::{
     ApiKeyConfig, AuthConfig, AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ConsumerConfig,
     ControlPlaneConfig, CookieConfig, CookieEntry, CorsConfig, EndpointConfig, EndpointSecret, GcpConfig,
-    JwksConfig, JwksEntry, JwtConfig, LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig,
-    Names, ProviderConfig, RateConfig, RestoreConfig, RetryConfig, RouteConfig, RouteLimitsConfig,
-    RouteMatchConfig, RouteModelConfig, RouteModelEntry, SecretRole, ServerConfig, StorageConfig,
-    StorageType, TlsConfig, TokensConfig, ValkeyConfig, WebhookConfig,
+    JwksConfig, JwksEntry, JwtConfig, LimitsConfig, LoggingConfig, MemoryConfig, ModelConfig, ModelEntry,
+    ModelLimitsConfig, Names, OtlpConfig, PriceConfig, ProviderConfig, RateConfig, RestoreConfig,
+    RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig, RouteModelEntry,
+    SecretRole, ServerConfig, StorageConfig, StorageType, TlsConfig, TokensConfig, TracingConfig,
+    ValkeyConfig, WebhookConfig,
 };
 pub use secret::{Secret, SecretError};
 pub use time_window::TimeWindow;
+pub use tracing::{OtlpProtocol, Tracing};

@@ -39,7 +39,7 @@ impl Exchange {
     pub fn take_event(&mut self, event: Event<'_>, deltas: &[Delta<'_>], out: &mut Vec<u8>) -> bool {
         let Some(Conversation { reply, .. }) = self.task.conversation_mut() else { return false };
         let shows_reasoning = reply.shows_reasoning();
-        let keeps = self.identity.ids.is_some() || reply.wants_answer();
+        let keeps = self.identity.ids.is_some() || reply.wants_answer() || self.gateway.logging.content;
         let mut is_content = false;
         for delta in deltas {
             is_content |= delta.is_content() || (shows_reasoning && matches!(delta, Delta::Reasoning(_)));
@@ -61,6 +61,7 @@ impl Exchange {
     /// Ends the exchange with a whole answer.
     pub fn complete(&mut self, answer: Answer, fleet: &mut Fleet, now_ms: u64) {
         self.note_usage(answer.usage);
+        self.journal.answered(now_ms);
         self.phase = Phase::Answered(answer);
         self.settle_well(fleet, now_ms);
     }
@@ -169,6 +170,7 @@ impl Exchange {
             at_ms,
             messages,
             parent: ids.parent,
+            trace: self.trace.clone(),
         })
     }
 

@@ -51,9 +51,9 @@ impl Exchange {
         let planned = self.plan.current().and_then(|choice| {
             let model = gateway.models.get(choice.model)?;
             let provider = gateway.provider(model)?;
-            Some((model, provider, provider.endpoints.get(choice.endpoint)?))
+            Some((choice, model, provider, provider.endpoints.get(choice.endpoint)?))
         });
-        let Some((model, provider, endpoint)) = planned.filter(|_| self.cluster() == cluster) else {
+        let Some((choice, model, provider, endpoint)) = planned.filter(|_| self.cluster() == cluster) else {
             let message = format!("the request came to {cluster}, which is not where it was sent");
             return Err(GatewayError::new(ErrorCode::ProviderNoModelsAvailableError, message));
         };
@@ -74,6 +74,7 @@ impl Exchange {
         self.said_len = 0;
         self.usage = None;
         self.attempts += 1;
+        self.journal.begin(choice.model, choice.endpoint, now_ms);
         self.phase = Phase::Trying { started_ms: now_ms, has_headers: false };
         Ok(Attempt {
             dialect,
@@ -113,6 +114,12 @@ impl Exchange {
             }
         };
         Ok(Written { path, headers, body, dropped: dropped.join(", ") })
+    }
+
+    /// What the attempt under way does, of which provider, by OpenTelemetry's words, and with which model.
+    pub fn asked(&self) -> Option<(&'static str, &'static str, &str)> {
+        let operation = if self.task.conversation().is_some() { "chat" } else { "embeddings" };
+        Some((operation, self.provider()?.dialect.provider_attribute(), self.model()?.name.as_str()))
     }
 
     /// What would be sent to `model`.

@@ -5,11 +5,12 @@
 
 use std::rc::Rc;
 
+use super::journal::{self, TryEnd};
 use super::{EXPECTED_OUTPUT_TOKENS, Exchange, Payment, Phase, TIMER_SLACK_MS};
 use crate::config::Gateway;
 use crate::dialect::dialect;
 use crate::error::{ErrorCode, GatewayError};
-use crate::failure::{Failure, whole_secs};
+use crate::failure::{Failure, FailureKind, whole_secs};
 use crate::fleet::{Admission, Candidate, Ending, Fleet, Permit, Refusal};
 use crate::health::{Fault, Reason};
 use crate::plan::Choice;
@@ -66,6 +67,7 @@ impl Exchange {
             if let Some(error) = self.not_offered(choice) {
                 self.end_retry(fleet);
                 self.obstacles.not_offered.get_or_insert(error);
+                self.journal.leave(choice.model, journal::Reason::NotOffered);
                 self.plan.advance(true);
                 continue;
             }
@@ -120,12 +122,14 @@ impl Exchange {
             }
             Admission::No(Refusal::Ask) => Some(self.wait(None)),
             Admission::No(Refusal::Resting { until_ms }) => {
+                self.journal.leave(choice.model, journal::Reason::Resting);
                 if self.obstacles.least_resting.is_none_or(|(least_ms, _)| until_ms < least_ms) {
                     self.obstacles.least_resting = Some((until_ms, choice));
                 }
                 None
             }
             Admission::No(Refusal::Limited { until_ms }) => {
+                self.journal.leave(choice.model, journal::Reason::Limited);
                 let limited = &mut self.obstacles.limited_until_ms;
                 *limited = Some(limited.map_or(until_ms, |least_ms| least_ms.min(until_ms)));
                 None
@@ -249,6 +253,7 @@ impl Exchange {
 
     /// Decides what follows from `failure` of the attempt under way. Not for after [`commit`](Self::commit).
     pub fn fail(&mut self, failure: Failure, fleet: &mut Fleet, now_ms: u64) -> Step {
+        self.journal.end(TryEnd::Failed(failure.kind), now_ms);
         if failure.retries_same_model()
             && let Some(wait_ms) = self.plan_retry(failure.retry_after_ms, fleet, now_ms)
         {
@@ -259,12 +264,15 @@ impl Exchange {
         let ending = failure.fault().map_or(Ending::Well, Ending::Badly);
         self.end_retry(fleet);
         self.settle(ending, 0, fleet, now_ms);
-        let (is_final, is_of_model) = (failure.is_final(), failure.is_of_model());
+        let (kind, is_final, is_of_model) = (failure.kind, failure.is_final(), failure.is_of_model());
         let error = failure.into_error(self.model_id());
         if is_final {
             return self.give_up(error);
         }
         self.last = Some(error);
+        if let Some(choice) = self.plan.current() {
+            self.journal.leave(choice.model, journal::Reason::Failed(kind));
+        }
         self.plan.advance(is_of_model);
         self.phase = Phase::Choosing;
         self.choose(fleet, now_ms)
@@ -305,6 +313,7 @@ impl Exchange {
 
     /// Ends a committed exchange with `failure`; returns the error for the client.
     pub fn fail_committed(&mut self, failure: Failure, fleet: &mut Fleet, now_ms: u64) -> GatewayError {
+        self.journal.end(TryEnd::Failed(failure.kind), now_ms);
         let ending = failure.fault().map_or(Ending::Well, Ending::Badly);
         self.settle_all(ending, fleet, now_ms);
         let error = failure.into_error(self.model_id());
@@ -362,6 +371,9 @@ impl Exchange {
             _ => {
                 let now_ms = now_ms();
                 let failure = self.silent_failure(now_ms);
+                if let Some(failure) = &failure {
+                    self.journal.end(TryEnd::Failed(failure.kind), now_ms);
+                }
                 if let Some(fault) = failure.as_ref().and_then(Failure::fault) {
                     self.settle(Ending::Badly(fault), 0, fleet, now_ms);
                 }
@@ -381,6 +393,7 @@ impl Exchange {
     /// That counts as a timeout of the attempt under way only if it took most of that time: one that began late had no chance.
     pub fn time_out(&mut self, fleet: &mut Fleet, now_ms: u64) -> Option<GatewayError> {
         self.deadline_ms()?;
+        self.journal.end(TryEnd::Failed(FailureKind::Timeout), now_ms);
         if let Phase::Trying { started_ms, .. } = self.phase
             && now_ms.saturating_sub(started_ms) > self.total_timeout_ms / 2
         {

@@ -1,6 +1,7 @@
 //! The exchange against every way an attempt can end.
 
 mod completions;
+mod journal;
 mod limits;
 
 use super::*;
@@ -147,7 +148,7 @@ fn an_attempt_that_ends_without_a_word_is_settled_in_the_waiting_cluster() {
     assert_eq!(test.exchange.cluster(), GEMINI);
     let second = test.exchange.begin_attempt(GEMINI, 3).unwrap();
     assert_eq!(second.authority, "g.example:8443");
-    test.exchange.note_response();
+    test.exchange.note_response(200);
     test.complete(5);
     assert_eq!((test.exchange.attempts(), test.exchange.model_id()), (2, "gemini:b"));
     let turn = test.exchange.turn(9).unwrap();
@@ -368,7 +369,7 @@ fn the_last_model_gives_up_with_what_happened() {
         let error = loop {
             test.begin(OPENAI, now_ms);
             if answered {
-                test.exchange.note_response();
+                test.exchange.note_response(200);
             }
             now_ms += elapsed_ms;
             match test.arrive(now_ms) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Refusal;
+use super::decisions::{self, LimitCounts};
 use crate::config::{Limit, OnUnavailable};
 use crate::quota::{Share, Source, Spend, Wish};
 use crate::sync::{MAX_FLEET_ITEMS, QuotaAsk, QuotaGrant, QuotaKey};
@@ -25,8 +26,7 @@ pub(super) struct Shares {
     wanted: Vec<QuotaKey>,
     /// Those of which others want more.
     contended: Vec<QuotaKey>,
-    /// How often one was used up.
-    refused: u64,
+    decisions: LimitCounts,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,9 @@ impl Shares {
                 self.tidy(now_ms);
             }
             if is_bounded && self.known.len() >= MAX_SHARES {
-                return Err(Refusal::Limited { until_ms: now_ms.saturating_add(TIDY_MS) });
+                let until_ms = now_ms.saturating_add(TIDY_MS);
+                decisions::count(&mut self.decisions, key, Spend::Over { until_ms });
+                return Err(Refusal::Limited { until_ms });
             }
             self.known.insert(key.clone(), Known { share: Share::default(), limit });
         }
@@ -79,13 +81,11 @@ impl Shares {
         if known.share.is_wanted() && !self.wanted.contains(key) {
             self.wanted.push(key.clone());
         }
+        decisions::count(&mut self.decisions, key, spent);
         match spent {
             Spend::Done => Ok(()),
             Spend::Ask => Err(Refusal::Ask),
-            Spend::Over { until_ms } => {
-                self.refused += 1;
-                Err(Refusal::Limited { until_ms })
-            }
+            Spend::Over { until_ms } => Err(Refusal::Limited { until_ms }),
         }
     }
 
@@ -96,8 +96,8 @@ impl Shares {
         }
     }
 
-    pub(super) fn refused(&self) -> u64 {
-        self.refused
+    pub(super) fn decisions(&self) -> &LimitCounts {
+        &self.decisions
     }
 
     /// Spends `tokens` as [`spend`](Self::spend) does. An amount beyond the whole budget takes all of it; the rest is

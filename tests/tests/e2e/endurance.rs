@@ -86,11 +86,11 @@ async fn neither_answered_nor_abandoned_requests_leave_anything_behind() {
     );
     stack.wait_until_no_exchange_lives().await;
     eventually("every turn is stored", PATIENCE, async || {
-        let stored = stack.envoy().stat("wasmcustom.ai_warp.turns_stored").await;
+        let stored = stack.envoy().stat("wasmcustom.ai_warp_turns_stored_total").await;
         if stored == (WARM_UP + PROMPTS) as u64 { Ok(()) } else { Err(stored) }
     })
     .await;
-    assert_eq!(stack.envoy().stat("wasmcustom.ai_warp.turns_waiting").await, 0);
+    assert_eq!(stack.envoy().stat("wasmcustom.ai_warp_turns_waiting").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

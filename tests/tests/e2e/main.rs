@@ -9,20 +9,24 @@
     reason = "a failed expectation of a test is a panic"
 )]
 
+mod access_log;
 mod auth;
 mod balance;
 mod breaker;
 mod budgets;
 mod control_planes;
 mod credentials;
+mod dashboard;
 mod disconnect;
 mod endurance;
 mod failures;
 mod fallback;
 mod formats;
 mod input;
+mod leaks;
 mod limits;
 mod listener;
+mod metrics;
 mod outage;
 mod prompt;
 mod readme;
@@ -33,5 +37,6 @@ mod secrets;
 mod sessions;
 mod stream;
 mod tls;
+mod traces;
 mod upgrade;
 mod xds_port;

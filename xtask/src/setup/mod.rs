@@ -4,7 +4,9 @@
 //! result in place by a rename, so that an interrupted or a parallel setup leaves either nothing or all of it.
 //! Nothing outside the cache folder is changed, but for the Rust target, which rustup keeps.
 
+mod apt;
 mod envoy;
+mod prometheus;
 mod python;
 mod sdks;
 mod valkey;
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use self::prometheus::Promtool;
 use self::sdks::Installed;
 use crate::versions::Versions;
 
@@ -25,6 +28,7 @@ pub(crate) enum Need {
     Envoy,
     Valkey,
     Sdks,
+    Promtool,
 }
 
 /// Where the installed programs are; `None` for one that was not asked for.
@@ -33,6 +37,7 @@ pub(crate) struct Tools {
     pub(crate) envoy: Option<PathBuf>,
     pub(crate) valkey: Option<PathBuf>,
     sdks: Option<Installed>,
+    promtool: Option<Promtool>,
 }
 
 impl Tools {
@@ -49,7 +54,19 @@ impl Tools {
             Installed::Python(python) => ("AI_WARP_SDK_PYTHON", python.as_os_str()),
             Installed::Skipped(reason) => ("AI_WARP_SDK_SKIPPED", reason.as_os_str()),
         });
-        programs.into_iter().chain([sdks]).flatten()
+        let promtool = self.promtool.as_ref().map(|promtool| match promtool {
+            Promtool::At(path) => ("AI_WARP_PROMTOOL", path.as_os_str()),
+            Promtool::Skipped(reason) => ("AI_WARP_PROMTOOL_SKIPPED", reason.as_os_str()),
+        });
+        programs.into_iter().chain([sdks, promtool]).flatten()
+    }
+
+    /// Why metrics are not looked at with promtool, if they are not.
+    pub(crate) fn promtool_skipped(&self) -> Option<&OsStr> {
+        match &self.promtool {
+            Some(Promtool::Skipped(reason)) => Some(reason),
+            Some(Promtool::At(_)) | None => None,
+        }
     }
 
     /// Why the tests that speak with SDKs are skipped, if they are.
@@ -72,6 +89,7 @@ pub(crate) fn install(needs: &[Need]) -> Result<Tools> {
             }
             Need::Envoy => tools.envoy = Some(envoy::ensure(&versions.envoy).context("Envoy")?),
             Need::Valkey => tools.valkey = Some(valkey::ensure(&versions.valkey).context("Valkey")?),
+            Need::Promtool => tools.promtool = Some(prometheus::ensure().context("promtool")?),
             Need::Sdks => tools.sdks = Some(sdks::ensure(&versions.sdks).context("the SDKs")?),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use ai_warp_core::config::{BaseUrl, DialectName, Endpoint, Service};
+use ai_warp_core::config::{BaseUrl, DialectName, Endpoint, OtlpProtocol, Service, Tracing};
 use ai_warp_core::dialect::dialect;
 use envoy_types::pb::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, OutlierDetection, circuit_breakers, cluster as envoy_cluster,
@@ -122,6 +122,25 @@ pub(super) fn service(name: &str, service: &Service, filters: Vec<HttpFilter>, b
 pub(super) fn sink() -> Resource {
     let cluster = Cluster { load_assignment: Some(assignment(SINK, Vec::new())), ..named(SINK) };
     resource(SINK, &cluster)
+}
+
+/// The cluster that leads to the collector of traces.
+pub(super) fn collector(tracing: &Tracing) -> Resource {
+    let url = &tracing.endpoint;
+    let protocol = match tracing.protocol {
+        OtlpProtocol::Grpc => http2(),
+        OtlpProtocol::Http if url.tls => by_alpn(),
+        OtlpProtocol::Http => plain_text(),
+    };
+    let cluster = Cluster {
+        load_assignment: Some(assignment(&tracing.cluster, vec![locality(0, socket(&url.host, url.port))])),
+        typed_extension_protocol_options: protocol_options(protocol, vec![codec()]),
+        transport_socket: url.tls.then(|| tls(url, None)),
+        ..named(&tracing.cluster)
+    };
+    let is_name = url.ip().is_none();
+    let cluster = if is_name { by_name(cluster) } else { cluster };
+    Resource { needs_dns: is_name, ..resource(&tracing.cluster, &cluster) }
 }
 
 fn finish(cluster: Cluster, buffer: u32) -> Resource {
@@ -256,6 +275,12 @@ fn by_alpn() -> UpstreamProtocolOptions {
 fn plain_text() -> UpstreamProtocolOptions {
     let http1 = ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default());
     UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(http1) })
+}
+
+/// gRPC speaks nothing else.
+fn http2() -> UpstreamProtocolOptions {
+    let http2 = ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default());
+    UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(http2) })
 }
 
 fn protocol_options(protocol: UpstreamProtocolOptions, filters: Vec<HttpFilter>) -> HashMap<String, Any> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ai_warp_core::config::ServerConfig;
+use ai_warp_core::config::{Gateway, ServerConfig};
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::OWN_HEADERS;
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
@@ -28,7 +28,7 @@ use super::proto::{
     any, duration, extension, from_ads, header_matches, matches, number, resource, router, socket, truth,
 };
 use super::route::{ROUTES, SESSIONS_PREFIX};
-use super::{Resource, auth, cors, downstream_tls, wasm};
+use super::{Resource, access_log, auth, cors, downstream_tls, tracing, wasm};
 use crate::config::TlsIdentity;
 
 /// Name of the listener.
@@ -48,7 +48,13 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
 
 /// The listener of `server`, at `port`.
-pub(super) fn gateway(server: &ServerConfig, port: u16, tls: Option<&TlsIdentity>, buffer: u32) -> Resource {
+pub(super) fn gateway(
+    gateway: &Gateway,
+    server: &ServerConfig,
+    port: u16,
+    tls: Option<&TlsIdentity>,
+    buffer: u32,
+) -> Resource {
     let listener = Listener {
         name: LISTENER.to_owned(),
         address: Some(socket(&server.hostname, port)),
@@ -56,7 +62,7 @@ pub(super) fn gateway(server: &ServerConfig, port: u16, tls: Option<&TlsIdentity
         filter_chains: vec![FilterChain {
             filters: vec![Filter {
                 name: "envoy.filters.network.http_connection_manager".to_owned(),
-                config_type: Some(filter::ConfigType::TypedConfig(any(&connection_manager(server)))),
+                config_type: Some(filter::ConfigType::TypedConfig(any(&connection_manager(gateway, server)))),
             }],
             transport_socket: tls.map(downstream_tls::transport),
             ..Default::default()
@@ -66,7 +72,7 @@ pub(super) fn gateway(server: &ServerConfig, port: u16, tls: Option<&TlsIdentity
     resource(LISTENER, &listener)
 }
 
-fn connection_manager(server: &ServerConfig) -> HttpConnectionManager {
+fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectionManager {
     let gateway_filter = HttpFilter {
         name: wasm::GATEWAY_FILTER.to_owned(),
         config_type: Some(http_filter::ConfigType::ConfigDiscovery(ExtensionConfigSource {
@@ -99,6 +105,8 @@ fn connection_manager(server: &ServerConfig) -> HttpConnectionManager {
             "envoy.http.early_header_mutation.header_mutation",
             &remove_own_headers(),
         )],
+        access_log: access_log::loggers(gateway),
+        tracing: tracing::tracing(gateway),
         local_reply_config: Some(LocalReplyConfig { mappers: typed_replies(), ..Default::default() }),
         normalize_path: Some(truth(true)),
         merge_slashes: true,

@@ -3,6 +3,7 @@
 //! One file per kind of resource. Nothing here talks to anyone: [`build`] is a function from a configuration and the
 //! traits of one Envoy to everything that Envoy is told.
 
+mod access_log;
 mod auth;
 mod cluster;
 mod cors;
@@ -16,6 +17,7 @@ mod proto;
 mod route;
 mod secret;
 mod signing;
+mod tracing;
 mod wasm;
 
 use std::collections::BTreeMap;
@@ -191,9 +193,12 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     }
     resources.add(Kind::Cluster, cluster::sink());
     let port = node.port.unwrap_or(server.port);
-    resources.add(Kind::Listener, listener::gateway(server, port, tls, buffer));
+    resources.add(Kind::Listener, listener::gateway(gateway, server, port, tls, buffer));
     for secret in tls.map(downstream_tls::secrets).unwrap_or_default() {
         resources.add(Kind::Secret, secret);
+    }
+    if let Some(tracing) = &gateway.tracing {
+        resources.add(Kind::Cluster, cluster::collector(tracing));
     }
     resources.add(Kind::Listener, hop::listener(&code, buffer));
     resources.add(Kind::Route, hop::routes(gateway));

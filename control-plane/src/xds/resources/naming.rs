@@ -18,6 +18,12 @@ pub(in crate::xds) fn by_content(gateway: &Gateway, filter: &FilterCode) -> Gate
     super::buffer_limit(&gateway).hash(&mut common);
     filter.sha256.hash(&mut common);
     gateway.waiting_cluster.push_str(&mark(&common));
+    if let Some(tracing) = &mut gateway.tracing {
+        let mut hasher = DefaultHasher::new();
+        tracing.endpoint.to_string().hash(&mut hasher);
+        tracing.protocol.hash(&mut hasher);
+        tracing.cluster.push_str(&mark(&hasher));
+    }
     for provider in &mut gateway.providers {
         for endpoint in &mut provider.endpoints {
             let mut hasher = common.clone();

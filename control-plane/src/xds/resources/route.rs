@@ -30,7 +30,7 @@ use super::proto::{
     any, duration, extension, header_matches, millis, number, resource, set_header, short_hash, xds_extension,
 };
 use super::wasm::GATEWAY_FILTER;
-use super::{Resource, cors};
+use super::{Resource, cors, tracing};
 
 /// Name of the route configuration.
 pub(super) const ROUTES: &str = "gateway";
@@ -120,6 +120,7 @@ fn prompt_route(path: route_match::PathSpecifier, gateway: &Gateway, clusters: &
     let specifier = extension("envoy.router.cluster_specifier_plugin.matcher", &cluster_specifier(clusters));
     Route {
         r#match: Some(matching(path, Some("POST"))),
+        request_headers_to_add: tracing::span_header(gateway).into_iter().collect(),
         action: Some(route::Action::Route(RouteAction {
             cluster_specifier: Some(route_action::ClusterSpecifier::InlineClusterSpecifierPlugin(
                 ClusterSpecifierPlugin { extension: Some(specifier), is_optional: false },

@@ -7,6 +7,7 @@ mod access;
 mod auth;
 mod limits;
 mod models;
+mod observability;
 mod providers;
 mod routes;
 mod server;
@@ -45,6 +46,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
     let routes = routes::compile(config, &models, &mut problems);
     let auth = auth::compile(config, &models, &routes, &mut problems);
     let client_limits = limits::client_limits(config, auth.is_some(), &mut problems);
+    let tracing = observability::tracing(config, &mut problems);
     check_paths(config, &mut problems);
     limits::check(config, &mut problems);
     check_storage(config, &mut problems);
@@ -77,6 +79,9 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
                 Some(Storage { commit_timeout_ms: config.storage.commit_timeout.millis() })
             }
         },
+        logging: observability::logging(config),
+        is_traced: tracing.is_some(),
+        tracing,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Model, ModelConfig, ModelEntry, ModelLimitsConfig, Provider, RestoreConfig};
 
-use super::{Problems, limits};
+use super::{Problems, limits, observability};
 
 /// Compiles the models, as far as they are right.
 pub(super) fn compile(config: &Config, providers: &[Provider], problems: &mut Problems) -> Vec<Model> {
@@ -17,6 +17,8 @@ pub(super) fn compile(config: &Config, providers: &[Provider], problems: &mut Pr
             continue;
         };
         check(&path, &entry, problems);
+        let price = entry.price.as_ref();
+        let price = price.map(|price| observability::price(&format!("{path}.price"), price, problems));
         let id = model_id(&entry);
         if models.iter().any(|model| model.id == id) {
             problems.add(&path, format!("{id} is listed twice"));
@@ -31,6 +33,7 @@ pub(super) fn compile(config: &Config, providers: &[Provider], problems: &mut Pr
                 rate: limits::rate(entry.limits.rate.as_ref().unwrap_or(&config.limits.rate)),
                 tokens: entry.limits.tokens.as_ref().or(config.limits.tokens.as_ref()).map(limits::tokens),
                 unsupported: entry.unsupported.clone(),
+                price,
                 restore: limits::restore(&entry.restore, &config.restore),
             }),
             // A provider that is there but wrong has been reported under its own name.
@@ -62,13 +65,14 @@ fn model_id(model: &ModelConfig) -> String {
 /// The long form; `None` where the short one names no provider.
 fn detailed(entry: &ModelEntry) -> Option<ModelConfig> {
     match entry {
-        ModelEntry::Detailed(model) => Some(model.clone()),
+        ModelEntry::Detailed(model) => Some(ModelConfig::clone(model)),
         ModelEntry::Name(name) => name.split_once(':').map(|(provider, model)| ModelConfig {
             provider: provider.to_owned(),
             model: model.to_owned(),
             limits: ModelLimitsConfig::default(),
             restore: RestoreConfig::default(),
             unsupported: Vec::new(),
+            price: None,
         }),
     }
 }

@@ -274,7 +274,7 @@ fn the_filter_sees_the_version_of_azures_api_and_no_access() {
     let seen: Gateway = serde_json::from_str(&json).unwrap();
     let versions: Vec<_> = seen.providers[0].endpoints.iter().map(|one| one.api_version.as_deref()).collect();
     assert_eq!(versions, [Some("2024-10-21"), None]);
-    assert!(!json.contains("SECRET") && !json.contains("access"), "{json}");
+    assert!(!json.contains("SECRET") && !json.contains("Access") && !json.contains("\"access\":{"), "{json}");
 }
 
 #[test]
@@ -403,4 +403,52 @@ fn consumers_are_told_apart_by_a_header_only_where_auth_does_not() {
     assert_eq!(problems(config(json!(null), rate.clone())), text);
     assert_eq!(problems(config(json!({"required": false}), rate.clone())), text);
     assert!(compiled(config(json!({"webhook": {"url": "http://h"}}), rate)).is_ok());
+}
+
+#[test]
+fn prices_and_traces_are_compiled_and_only_the_filters_part_reaches_it() {
+    let gateway = compiled(json!({
+        "providers": {"openai": {}},
+        "models": [{"provider": "openai", "model": "m", "price": {"input": 2.5, "output": "10", "cachedInput": 0.0375}}],
+        "tracing": {"otlp": {"endpoint": "https://c.example", "protocol": "http", "headers": {"X-Team": "t"}}},
+    }))
+    .unwrap();
+    let price = gateway.models[0].price.unwrap();
+    assert_eq!(
+        (price.input, price.output, price.cached_input, price.cache_write),
+        (2_500_000, 10_000_000, 37_500, 2_500_000)
+    );
+    let tracing = gateway.tracing.clone().unwrap();
+    assert_eq!(tracing.endpoint.to_string(), "https://c.example/v1/traces");
+    assert_eq!((tracing.sampling.to_string().as_str(), tracing.service_name.as_str()), ("100", "ai-warp"));
+    assert!(tracing.headers.contains_key("x-team"));
+    let json = serde_json::to_string(&gateway).unwrap();
+    assert!(!json.contains("c.example"), "{json}");
+    let seen: Gateway = serde_json::from_str(&json).unwrap();
+    assert!(seen.is_traced && seen.models[0].price == Some(price));
+}
+
+#[test]
+fn reports_every_problem_of_prices_and_traces() {
+    let problems = problems(json!({
+        "providers": {"openai": {}},
+        "models": [{"provider": "openai", "model": "m", "price": {"input": 100_001, "output": 1}}],
+        "tracing": {
+            "otlp": {"endpoint": "http://c:4317/v1/traces", "headers": {"host": "x%"}},
+            "sampling": 100.5,
+            "serviceName": "",
+        },
+    }));
+    let paths: Vec<_> = problems.lines().filter_map(|problem| problem.split(": ").next()).collect();
+    assert_eq!(
+        paths,
+        [
+            "models[0].price.input",
+            "tracing.sampling",
+            "tracing.serviceName",
+            "tracing.otlp.headers.host",
+            "tracing.otlp.headers.host",
+            "tracing.otlp.endpoint",
+        ]
+    );
 }

@@ -6,6 +6,7 @@
 mod auth;
 mod limits;
 mod models;
+mod observability;
 mod providers;
 mod server;
 mod storage;
@@ -24,9 +25,10 @@ pub use limits::{
 };
 use models::text_or_map;
 pub use models::{
-    ModelConfig, ModelEntry, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig,
+    ModelConfig, ModelEntry, PriceConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig,
     RouteModelEntry,
 };
+pub use observability::{LoggingConfig, OtlpConfig, TracingConfig};
 pub use providers::{AwsConfig, EndpointConfig, EndpointSecret, GcpConfig, ProviderConfig, SecretRole};
 pub(super) use providers::{WrittenEndpoint, written_endpoints};
 pub use server::{ControlPlaneConfig, CorsConfig, ServerConfig, TlsConfig};
@@ -66,6 +68,12 @@ pub struct Config {
     /// Where sessions are kept.
     #[serde(default)]
     pub storage: StorageConfig,
+    /// What is written of each request.
+    #[serde(default)]
+    pub logging: LoggingConfig,
+    /// [Traces](observability.md#traces) of gateway and control plane, by OpenTelemetry; a change replaces the
+    /// listener.
+    pub tracing: Option<TracingConfig>,
     /// Path of the prompt endpoint.
     #[serde(default = "default_prompt_path")]
     pub prompt_path: String,

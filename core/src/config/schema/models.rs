@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{ModelLimitsConfig, RateConfig, RestoreConfig, TokensConfig};
 use crate::chat::Feature;
-use crate::config::{RouteOptions, Strategy, TimeWindow};
+use crate::config::{Decimal, RouteOptions, Strategy, TimeWindow};
 
 /// One entry of `models`: `"provider:model"` or a [`ModelConfig`].
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub enum ModelEntry {
     /// `"provider:model"`.
     Name(String),
     /// The long form.
-    Detailed(ModelConfig),
+    Detailed(Box<ModelConfig>),
 }
 
 /// The long form of a model.
@@ -44,6 +44,23 @@ pub struct ModelConfig {
     /// `tokenInput`.
     #[serde(default)]
     pub unsupported: Vec<Feature>,
+    /// What its tokens cost, for the metric and the access log (default: it is not told).
+    pub price: Option<PriceConfig>,
+}
+
+/// `models[].price`: what a million tokens cost, in a currency of your choice, with up to six digits after the point.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PriceConfig {
+    /// What a million tokens cost that are read.
+    pub input: Decimal,
+    /// What a million tokens cost that are generated, reasoning included.
+    pub output: Decimal,
+    /// What a million tokens cost that are read from a cache (default: as `input`).
+    pub cached_input: Option<Decimal>,
+    /// What a million tokens cost that are read and put into a cache (default: as `input`).
+    pub cache_write: Option<Decimal>,
 }
 
 /// One entry of `routes`: a named chain of models.
@@ -135,12 +152,9 @@ pub(super) fn default_weight() -> u32 {
 
 impl<'de> Deserialize<'de> for ModelEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or_map(
-            deserializer,
-            "a model: \"provider:model\" or {provider, model}",
-            Self::Name,
-            Self::Detailed,
-        )
+        text_or_map(deserializer, "a model: \"provider:model\" or {provider, model}", Self::Name, |model| {
+            Self::Detailed(Box::new(model))
+        })
     }
 }
 

@@ -143,6 +143,7 @@ pub(in crate::dialect) fn model_named(name: &str) -> Model {
         max_tokens: None,
         rate: Limit { max: 1, window_ms: 1 },
         tokens: None,
+        price: None,
         unsupported: Vec::new(),
         restore: Restore {
             rate_limit_ms: 1,
