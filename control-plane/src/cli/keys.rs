@@ -69,10 +69,11 @@ impl Args {
     }
 
     fn json(&self, key: &str, is_new: bool) -> serde_json::Value {
-        let mut entry = json!({"consumer": self.consumer, "hash": KeyHash::of(key.as_bytes()).to_string()});
-        if let Some(name) = &self.name {
-            entry["name"] = json!(name);
-        }
+        let hash = KeyHash::of(key.as_bytes()).to_string();
+        let entry = match &self.name {
+            Some(name) => json!({"consumer": self.consumer, "name": name, "hash": hash}),
+            None => json!({"consumer": self.consumer, "hash": hash}),
+        };
         if is_new { json!({"key": key, "entry": entry}) } else { json!({"entry": entry}) }
     }
 }

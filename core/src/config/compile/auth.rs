@@ -243,3 +243,6 @@ fn check_consumer(path: &str, name: &str, problems: &mut Problems) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

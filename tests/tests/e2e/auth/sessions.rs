@@ -1,11 +1,11 @@
 //! Sessions belong to who began them. To anybody else they are not there, in any API, to the last byte.
 
-use ai_warp_tests::{Reply, Stack};
+use ai_warp_tests::{Gateway, Reply, Stack};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{entry, send};
+use super::{SECRET, entry, send};
 
 const ANN: (&str, &str) = ("x-api-key", "aiw_ann");
 const BOB: (&str, &str) = ("x-api-key", "aiw_bob");
@@ -102,5 +102,46 @@ async fn another_one_s_session_answers_like_one_that_never_was() {
                 "{query}"
             );
         }
+    }
+}
+
+/// What `ann` is called where sessions are kept: nobody is told, but nothing must hang on that.
+const OWNER_ANN: &str = "745fb513-d498-58be-a062-807b9a208f71";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_only_the_gateway_may_write_do_nothing_for_a_client() {
+    let mut stack = Stack::builder()
+        .set(
+            "auth",
+            json!({
+                "required": false, "jwt": {"secret": SECRET}, "webhook": {"url": "http://127.0.0.1:1"},
+                "apiKeys": [entry("ann", "aiw_ann")],
+            }),
+        )
+        .start()
+        .await;
+    let session = post(&stack, "/api/v1/prompt", &[ANN], json!({"prompt": "one"})).await.session();
+    let path = format!("/api/v1/sessions/{session}");
+    // It is the right name: whoever reaches the port for gateways alone can use it.
+    let behind = Gateway::new(stack.control_plane.xds());
+    let own = send(&behind, Method::GET, &path, &[("x-ai-warp-owner", OWNER_ANN)], None).await;
+    assert_eq!(own.status, 200);
+    stack.reconfigure(|config| _ = config.set("auth.webhook", Value::Null)).await;
+    // {"sub":"ann"}
+    let payload = ("x-ai-warp-jwt-payload", "eyJzdWIiOiJhbm4ifQ");
+    for forged in [
+        &[("x-ai-warp-owner", OWNER_ANN)][..],
+        &[("X-AI-WARP-OWNER", OWNER_ANN), ("x-ai-warp-owner", OWNER_ANN)],
+        &[payload],
+        &[("x-ai-warp-consumer", "ann")],
+    ] {
+        let reply = send(stack.gateway(), Method::GET, &path, forged, None).await;
+        assert_eq!(reply.status, 404, "anonymous with {forged:?}: {}", reply.text());
+        let body = json!({"prompt": "two", "sessionId": session});
+        assert_eq!(post(&stack, "/api/v1/prompt", forged, body).await.status, 400, "{forged:?}");
+    }
+    stack.reconfigure(|config| _ = config.set("auth.required", true)).await;
+    for headers in [&[payload][..], &[payload, ("authorization", "Bearer x.y.z")]] {
+        assert_eq!(send(stack.gateway(), Method::GET, &path, headers, None).await.status, 401, "{headers:?}");
     }
 }

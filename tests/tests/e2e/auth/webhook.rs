@@ -4,7 +4,9 @@ use ai_warp_tests::{ClientFormat, Seen, Signer, Stack, Upstream};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{NOT_ACCEPTED, SECRET, ask, ask_in, ask_with_token, entry, refused, send, told, until_answered};
+use super::{
+    MISSING, NOT_ACCEPTED, SECRET, ask, ask_in, ask_with_token, entry, refused, send, told, until_answered,
+};
 
 /// Answers as the last word of `authorization` says; of `named` with a name.
 async fn webhook() -> Upstream {
@@ -128,4 +130,26 @@ async fn the_webhook_is_asked_only_where_nothing_else_accepts_and_nobody_passes_
     stack.reconfigure(|config| _ = config.set("auth.webhook.url", url).set("limits.maxTokens", 70)).await;
     assert_eq!(ask_with_token(&gateway, "named").await.status, 200);
     assert_eq!(other.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_passes_while_an_issuer_and_a_webhook_behind_tls_cannot_be_reached() {
+    let stack = Stack::builder()
+        .set(
+            "auth",
+            json!({
+                "jwt": {"jwks": "https://localhost:1/keys"},
+                "webhook": {"url": "https://localhost:1/ask", "timeout": "5s"},
+            }),
+        )
+        .start()
+        .await;
+    let token = Signer::elliptic("k").token_of("ann");
+    for reply in [ask(stack.gateway(), &[]).await, ask_with_token(stack.gateway(), &token).await] {
+        assert_eq!(reply.error(), (503, "AUTH_UNAVAILABLE".to_owned()));
+    }
+    let mut stack = stack;
+    stack.reconfigure(|config| _ = config.set("auth.webhook", serde_json::Value::Null)).await;
+    assert_eq!(told(&ask(stack.gateway(), &[]).await), refused(MISSING));
+    assert_eq!(ask_with_token(stack.gateway(), &token).await.error(), (503, "AUTH_UNAVAILABLE".to_owned()));
 }
