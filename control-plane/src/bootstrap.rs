@@ -6,6 +6,7 @@ use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, SYNC_CLUSTER};
 use serde_json::{Value, json};
 
 use crate::host_port::HostPort;
+use crate::yaml;
 
 /// What a bootstrap depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,11 +63,8 @@ pub fn render(options: &BootstrapOptions) -> String {
             }],
         },
     });
-    let mut yaml = String::from(
-        "# An Envoy that gets all it serves from the control plane of AI Warp. Written by `ai-warp bootstrap`.\n",
-    );
-    write_yaml(&mut yaml, &bootstrap, 0);
-    yaml
+    let head = "# An Envoy that gets all it serves from the control plane of AI Warp. Written by `ai-warp bootstrap`.\n";
+    format!("{head}{}", yaml::text(&bootstrap))
 }
 
 fn node(options: &BootstrapOptions) -> Value {
@@ -113,42 +111,6 @@ fn control_plane_cluster(options: &BootstrapOptions, cluster: &str, protocol: Va
             },
         },
     })
-}
-
-/// YAML of plain JSON values: block style for what has members, JSON for the rest, which YAML includes.
-fn write_yaml(out: &mut String, value: &Value, depth: usize) {
-    let indent = "  ".repeat(depth);
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                let key = if key.starts_with('@') { format!("'{key}'") } else { key.clone() };
-                write_member(out, &format!("{indent}{key}:"), value, depth + 1);
-            }
-        }
-        Value::Array(list) => {
-            for value in list {
-                write_member(out, &format!("{indent}-"), value, depth + 1);
-            }
-        }
-        scalar => {
-            out.push_str(&format!("{indent}{scalar}\n"));
-        }
-    }
-}
-
-fn write_member(out: &mut String, lead: &str, value: &Value, depth: usize) {
-    let has_members = match value {
-        Value::Object(map) => !map.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        _ => false,
-    };
-    if has_members {
-        out.push_str(lead);
-        out.push('\n');
-        write_yaml(out, value, depth);
-    } else {
-        out.push_str(&format!("{lead} {value}\n"));
-    }
 }
 
 #[cfg(test)]

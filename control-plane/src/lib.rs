@@ -14,3 +14,4 @@ pub mod shared;
 pub mod store;
 pub mod tokens;
 pub mod xds;
+pub mod yaml;

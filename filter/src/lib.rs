@@ -13,6 +13,7 @@ mod gateway;
 mod hop;
 mod host;
 mod metrics;
+mod pages;
 mod plugin;
 mod turns;
 mod waiting;

@@ -12,7 +12,7 @@ use proxy_wasm::types::{BufferType, ContextType};
 use crate::attempt::AttemptContext;
 use crate::gateway::GatewayContext;
 use crate::hop::HopContext;
-use crate::{host, metrics, worker};
+use crate::{fleet, host, metrics, worker};
 
 /// A root context.
 pub(crate) struct Plugin {
@@ -44,6 +44,7 @@ impl RootContext for Plugin {
         let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
         match serde_json::from_slice(&json.unwrap_or_default()) {
             Ok(PluginConfig::Gateway(gateway)) => {
+                fleet::set_shared(gateway.shared);
                 self.role = Role::Gateway(Rc::new(gateway));
                 true
             }

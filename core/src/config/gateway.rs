@@ -47,6 +47,17 @@ pub struct Gateway {
     pub on_unavailable: OnUnavailable,
     /// How sessions are kept; `None` where there are none.
     pub storage: Option<Storage>,
+    /// Whether there is a control plane that many Envoys share. Without one an Envoy keeps its limits and breakers itself.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub shared: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// The paths of the unified API.

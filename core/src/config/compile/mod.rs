@@ -72,6 +72,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
                 Some(Storage { commit_timeout_ms: config.storage.commit_timeout.millis() })
             }
         },
+        shared: true,
     })
 }
 
