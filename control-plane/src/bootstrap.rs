@@ -28,7 +28,13 @@ const MAX_CONNECTIONS: u32 = 50_000;
 
 /// Writes the bootstrap as YAML.
 pub fn render(options: &BootstrapOptions) -> String {
-    let bootstrap = json!({
+    let head = "# An Envoy that gets all it serves from the control plane of AI Warp. Written by `ai-warp bootstrap`.\n";
+    format!("{head}{}", yaml::text(&value(options)))
+}
+
+/// The bootstrap.
+pub(crate) fn value(options: &BootstrapOptions) -> Value {
+    json!({
         "node": node(options),
         "admin": {"address": socket(&options.admin)},
         "dynamic_resources": {
@@ -47,12 +53,7 @@ pub fn render(options: &BootstrapOptions) -> String {
                 "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
             },
         }],
-        "static_resources": {"clusters": [
-            control_plane_cluster(options, CONTROL_PLANE_CLUSTER, json!({
-                "http2_protocol_options": {"connection_keepalive": {"interval": "10s", "timeout": "5s"}},
-            })),
-            control_plane_cluster(options, SYNC_CLUSTER, json!({"http_protocol_options": {}})),
-        ]},
+        "static_resources": {"clusters": control_plane_clusters(options)},
         "overload_manager": {
             "resource_monitors": [{
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -62,9 +63,21 @@ pub fn render(options: &BootstrapOptions) -> String {
                 },
             }],
         },
-    });
-    let head = "# An Envoy that gets all it serves from the control plane of AI Warp. Written by `ai-warp bootstrap`.\n";
-    format!("{head}{}", yaml::text(&bootstrap))
+    })
+}
+
+/// The control plane by both its names.
+fn control_plane_clusters(options: &BootstrapOptions) -> Value {
+    json!([
+        control_plane_cluster(
+            options,
+            CONTROL_PLANE_CLUSTER,
+            json!({
+                "http2_protocol_options": {"connection_keepalive": {"interval": "10s", "timeout": "5s"}},
+            })
+        ),
+        control_plane_cluster(options, SYNC_CLUSTER, json!({"http_protocol_options": {}})),
+    ])
 }
 
 fn node(options: &BootstrapOptions) -> Value {

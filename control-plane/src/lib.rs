@@ -9,6 +9,7 @@ pub mod config;
 pub mod filter_code;
 pub mod host_port;
 pub mod http;
+pub mod render;
 pub mod server;
 pub mod shared;
 pub mod store;

@@ -42,12 +42,25 @@ fn write(out: &mut String, value: &Value, depth: usize) {
         }
         Value::Array(list) => {
             for value in list {
-                write_member(out, &format!("{indent}-"), value, depth + 1);
+                write_item(out, value, depth);
             }
         }
         scalar => {
             out.push_str(&format!("{indent}{scalar}\n"));
         }
+    }
+}
+
+/// An item of a list; the first member of an object stands beside the dash.
+fn write_item(out: &mut String, value: &Value, depth: usize) {
+    let indent = " ".repeat(depth * INDENT);
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            let mut members = String::new();
+            write(&mut members, value, depth + 1);
+            out.push_str(&format!("{indent}- {}", members.trim_start_matches(' ')));
+        }
+        value => write_member(out, &format!("{indent}-"), value, depth + 1),
     }
 }
 

@@ -6,6 +6,7 @@
 mod bootstrap;
 mod init;
 mod logging;
+mod render;
 mod schema;
 mod serve;
 mod validate;
@@ -42,6 +43,8 @@ enum Command {
     Validate(validate::Args),
     /// Print the bootstrap configuration an Envoy starts with
     Bootstrap(bootstrap::Args),
+    /// Write configuration for Envoys that somebody else runs: a plain Envoy, Istio, Envoy Gateway, Kubernetes
+    Render(Box<render::Args>),
     /// Print the JSON Schema of the configuration
     Schema,
 }
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bootstrap(args) => bootstrap::run(args),
+        Command::Render(args) => render::run(*args),
         Command::Schema => schema::run(),
     };
     match result {

@@ -37,7 +37,35 @@ impl Ads {
     }
 }
 
-type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+/// What an Envoy has from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everything.
+    Everything,
+    /// The filter's configuration alone: clusters, routes and secrets are somebody else's, rendered once.
+    Filter,
+}
+
+impl Ads {
+    /// Serves one Envoy for as long as it is connected.
+    pub(super) async fn open(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+        scope: Scope,
+    ) -> Result<Response<Responses<DiscoveryResponse>>, Status> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
+        let node =
+            first.node.clone().ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
+        let (outbox, responses) = mpsc::channel(OUTBOX);
+        let span = info_span!("envoy", node = %node.id);
+        let session = Session::new(self.state.clone(), &node, scope, outbox);
+        tokio::spawn(session.run(first, requests).instrument(span));
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+    }
+}
+
+pub(super) type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl AggregatedDiscoveryService for Ads {
@@ -48,15 +76,7 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        let mut requests = request.into_inner();
-        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
-        let node =
-            first.node.clone().ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
-        let (outbox, responses) = mpsc::channel(OUTBOX);
-        let span = info_span!("envoy", node = %node.id);
-        let session = Session::new(self.state.clone(), &node, outbox);
-        tokio::spawn(session.run(first, requests).instrument(span));
-        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+        self.open(request, Scope::Everything).await
     }
 
     async fn delta_aggregated_resources(
@@ -71,6 +91,7 @@ impl AggregatedDiscoveryService for Ads {
 struct Session {
     state: XdsState,
     traits: NodeTraits,
+    scope: Scope,
     outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>,
     retired: Retired,
     membership: Membership,
@@ -89,10 +110,15 @@ impl Drop for Membership {
 }
 
 impl Session {
-    fn new(state: XdsState, node: &Node, outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>) -> Self {
+    fn new(
+        state: XdsState,
+        node: &Node,
+        scope: Scope,
+        outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>,
+    ) -> Self {
         let key = state.fleet.join(&node.id, &envoy_version(node));
         let membership = Membership { fleet: Arc::clone(&state.fleet), key };
-        Self { state, traits: node_traits(node), outbox, retired: Retired::default(), membership }
+        Self { state, traits: node_traits(node), scope, outbox, retired: Retired::default(), membership }
     }
 
     async fn run(mut self, first: DiscoveryRequest, mut requests: Streaming<DiscoveryRequest>) {
@@ -139,11 +165,18 @@ impl Session {
         let loaded = Arc::clone(&self.state.config.borrow_and_update());
         let now = Instant::now();
         let tokens = Arc::clone(&self.state.tokens.borrow_and_update());
-        let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
-        let mut destinations = Destination::all(&gateway, &loaded.secrets, &tokens);
-        self.retired.update(&destinations, Duration::from_millis(gateway.longest_timeout_ms()), now);
-        let (retired, expiry) = self.retired.at(now);
-        destinations.extend(retired);
+        let (gateway, destinations, expiry) = match self.scope {
+            Scope::Everything => {
+                let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
+                let mut destinations = Destination::all(&gateway, &loaded.secrets, &tokens);
+                self.retired.update(&destinations, Duration::from_millis(gateway.longest_timeout_ms()), now);
+                let (retired, expiry) = self.retired.at(now);
+                destinations.extend(retired);
+                (gateway, destinations, expiry)
+            }
+            // What was rendered has the names as they are.
+            Scope::Filter => (loaded.gateway.clone(), Vec::new(), None),
+        };
         let inputs = Inputs {
             gateway: &gateway,
             hostname: &loaded.config.server.hostname,

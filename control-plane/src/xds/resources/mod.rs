@@ -8,7 +8,7 @@ mod credential;
 mod destination;
 mod hop;
 mod listener;
-pub(super) mod naming;
+pub(crate) mod naming;
 mod proto;
 mod route;
 mod secret;

@@ -1,0 +1,18 @@
+//! The whole configuration of an Envoy: it starts with this file, its secrets and the filter, and needs nobody else.
+
+use serde_json::{Value, json};
+
+use super::{Document, Parts};
+
+pub(super) fn documents(parts: &Parts<'_>) -> Vec<Document> {
+    let mut bootstrap = parts.bootstrap.clone();
+    let listeners: Vec<&Value> = [&parts.settled.gateway].into_iter().chain(&parts.settled.others).collect();
+    if let Some(resources) = bootstrap.get_mut("static_resources") {
+        *resources = json!({"listeners": listeners, "clusters": parts.clusters()});
+    }
+    let comment = format!(
+        "An Envoy with AI Warp (Envoy 1.39 or newer). Written by `ai-warp render --target envoy`.\n{}",
+        super::needs(parts)
+    );
+    vec![Document { name: "envoy".to_owned(), comment, value: bootstrap }]
+}

@@ -1,0 +1,301 @@
+//! `ai-warp render`: an `ai-warp.yaml` as configuration for Envoys that somebody else runs.
+//!
+//! What is rendered is what xDS would say: the resources are built by the same code, written as YAML, and put where each
+//! target expects them, one file per target. Nothing here talks to anyone.
+
+mod envoy;
+mod envoy_gateway;
+mod fragment;
+mod istio;
+mod kubernetes;
+mod message;
+mod secrets;
+mod settled;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ai_warp_core::config::{Access, Gateway, StorageType};
+use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, SYNC_CLUSTER};
+use serde_json::{Value, json};
+
+use crate::bootstrap::{self, BootstrapOptions};
+use crate::config::Loaded;
+use crate::filter_code::FilterCode;
+use crate::host_port::HostPort;
+use crate::xds::resources::{Inputs, NodeTraits, build, naming};
+
+use self::secrets::SecretFiles;
+use self::settled::Settled;
+
+pub use self::secrets::{Holds, SecretFile};
+
+/// The image of Envoy that gateways on Kubernetes run, unless another is named.
+pub const ENVOY_IMAGE: &str = "envoyproxy/envoy:v1.40.0";
+
+/// What is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Target {
+    /// The whole configuration of an Envoy
+    Envoy,
+    /// What to paste into the configuration of an Envoy
+    EnvoyFragment,
+    /// EnvoyFilters for a gateway or sidecars of Istio
+    Istio,
+    /// An EnvoyPatchPolicy for a Gateway of Envoy Gateway
+    EnvoyGateway,
+    /// A control plane and gateways of their own on Kubernetes
+    Kubernetes,
+}
+
+/// How it is rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderOptions {
+    /// What is rendered.
+    pub target: Target,
+    /// Where the gateway listens, in place of the configuration's `server`.
+    pub listen: Option<HostPort>,
+    /// Where Envoy's admin interface listens.
+    pub admin: HostPort,
+    /// The filter, as Envoy sees it on its disk.
+    pub filter: PathBuf,
+    /// Where Envoy finds its secrets.
+    pub secrets_dir: PathBuf,
+    /// `HOST:PORT` of a control plane's xDS port; without one there are no sessions, and limits are each Envoy's own.
+    pub control_plane: Option<HostPort>,
+    /// Name of the Envoy, or of what is made on Kubernetes.
+    pub name: String,
+    /// The Kubernetes namespace.
+    pub namespace: String,
+    /// Labels of the proxies that are configured (Istio), each with its value.
+    pub workload: Vec<(String, String)>,
+    /// Name of the virtual host that gets the routes (Istio, Envoy Gateway).
+    pub virtual_host: Option<String>,
+    /// Name of the Gateway, and of its listener (Envoy Gateway).
+    pub gateway: Option<String>,
+    /// Image of the control plane, which carries the filter as well (Kubernetes).
+    pub image: String,
+    /// Image of Envoy (Kubernetes).
+    pub envoy_image: String,
+    /// Gateways (Kubernetes).
+    pub replicas: u32,
+}
+
+/// Why something cannot be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A message whose fields are not known here.
+    #[error("Envoy's message {0} is not known here")]
+    UnknownMessage(String),
+    /// A message that is not what it says.
+    #[error("Envoy's message {name} cannot be written: {problem}")]
+    Message {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something is to be asked for that nobody would answer.
+    #[error("the configuration refers to {0:?}, which is not there")]
+    Dangling(String),
+    /// Two endpoints would have one file.
+    #[error("the keys of {one} and {other} would be in one file; rename one of them")]
+    SameFile {
+        /// One endpoint.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// The target cannot do without an option.
+    #[error("{0}")]
+    Missing(&'static str),
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// One document of what was rendered.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// A name for its file, without ending.
+    pub name: String,
+    /// What to do with it.
+    pub comment: String,
+    /// What it says.
+    pub value: Value,
+}
+
+/// What was rendered.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The documents, in the order in which they are applied.
+    pub documents: Vec<Document>,
+    /// The files with secrets that Envoy expects.
+    pub secret_files: Vec<SecretFile>,
+    /// What is not as it would be with a control plane.
+    pub warnings: Vec<String>,
+}
+
+/// Renders `loaded`. Its secrets need not be known.
+///
+/// # Errors
+/// [`RenderError`] where the target cannot say what the configuration means.
+pub fn render(loaded: &Loaded, options: &RenderOptions) -> Result<Rendered, RenderError> {
+    if options.target == Target::Kubernetes {
+        return kubernetes::render(loaded, options);
+    }
+    let parts = Parts::of(loaded, options)?;
+    let documents = match options.target {
+        Target::Envoy => envoy::documents(&parts),
+        Target::EnvoyFragment => fragment::documents(&parts)?,
+        Target::Istio => istio::documents(&parts)?,
+        Target::EnvoyGateway => envoy_gateway::documents(&parts)?,
+        Target::Kubernetes => Vec::new(),
+    };
+    let secret_files = parts.files.iter().cloned().collect();
+    Ok(Rendered { documents, secret_files, warnings: parts.warnings })
+}
+
+/// Writes the files with the secrets of `loaded` into `folder`, for an Envoy that was rendered with `options`. Returns what
+/// could not be written, for its secret is not known.
+///
+/// # Errors
+/// [`RenderError`] where a file cannot be written.
+pub fn write_secrets(
+    loaded: &Loaded,
+    options: &RenderOptions,
+    folder: &Path,
+) -> Result<Vec<SecretFile>, RenderError> {
+    let (_, files) = secrets::plan(&loaded.config, &loaded.gateway, &options.secrets_dir)?;
+    let unknown = secrets::write(&files, &loaded.secrets, folder);
+    let unknown = unknown.map_err(|source| RenderError::Write { path: folder.to_owned(), source })?;
+    Ok(unknown.into_iter().cloned().collect())
+}
+
+/// What every target puts together in its own way.
+struct Parts<'a> {
+    options: &'a RenderOptions,
+    settled: Settled,
+    files: SecretFiles,
+    /// The bootstrap of an Envoy that has all the rest from elsewhere.
+    bootstrap: Value,
+    warnings: Vec<String>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(loaded: &Loaded, options: &'a RenderOptions) -> Result<Self, RenderError> {
+        let filter =
+            FilterCode { path: options.filter.clone(), sha256: String::new(), bytes: Vec::new().into() };
+        let mut warnings = Vec::new();
+        let gateway = match options.control_plane {
+            // The control plane calls them by these names, whatever it is configured with.
+            Some(_) => loaded.gateway.clone(),
+            None => naming::by_content(&alone(loaded, &mut warnings), &filter),
+        };
+        let (destinations, files) = secrets::plan(&loaded.config, &gateway, &options.secrets_dir)?;
+        let server = &loaded.config.server;
+        let inputs = Inputs {
+            gateway: &gateway,
+            hostname: options.listen.as_ref().map_or(&server.hostname, |listen| &listen.host),
+            port: options.listen.as_ref().map_or(server.port, |listen| listen.port),
+            destinations: &destinations,
+            filter: &filter,
+        };
+        let path = options.filter.to_string_lossy().into_owned();
+        let resources = build(inputs, &NodeTraits { port: None, filter_path: Some(path) });
+        let settled = settled::settle(&resources, &files, ecds_source(options).as_ref())?;
+        Ok(Self { options, settled, files, bootstrap: bootstrap_of(options), warnings })
+    }
+
+    /// The clusters of the control plane, where there is one, and all others.
+    fn clusters(&self) -> Vec<Value> {
+        let of_bootstrap = self.bootstrap.pointer("/static_resources/clusters").and_then(Value::as_array);
+        of_bootstrap.into_iter().flatten().chain(&self.settled.clusters).cloned().collect()
+    }
+}
+
+/// The gateway of an Envoy without control plane, and what it does without.
+fn alone(loaded: &Loaded, warnings: &mut Vec<String>) -> Gateway {
+    if loaded.config.storage.kind != StorageType::None {
+        warnings.push("storage: without a control plane there are no sessions (--control-plane)".to_owned());
+    }
+    let endpoints = loaded.gateway.providers.iter().flat_map(|provider| &provider.endpoints);
+    for endpoint in endpoints {
+        if matches!(endpoint.access, Access::GoogleServiceAccount | Access::GoogleMetadata) {
+            let name = &endpoint.name;
+            warnings.push(format!(
+                "{name}: nobody renews its access token; put a fresh one into its file before an hour is over"
+            ));
+        }
+    }
+    Gateway { storage: None, shared: false, ..loaded.gateway.clone() }
+}
+
+/// The bootstrap without anything that is asked for, and without clusters of a control plane that is not there.
+fn bootstrap_of(options: &RenderOptions) -> Value {
+    let nowhere = HostPort { host: "127.0.0.1".to_owned(), port: 0 };
+    let mut bootstrap = bootstrap::value(&BootstrapOptions {
+        control_plane: options.control_plane.clone().unwrap_or(nowhere),
+        admin: options.admin.clone(),
+        port: None,
+        filter: options.control_plane.as_ref().map(|_| options.filter.clone()),
+        node_id: options.name.clone(),
+    });
+    if let Some(fields) = bootstrap.as_object_mut() {
+        fields.shift_remove("dynamic_resources");
+    }
+    if options.control_plane.is_none()
+        && let Some(clusters) =
+            bootstrap.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut)
+    {
+        let of_control_plane = [CONTROL_PLANE_CLUSTER, SYNC_CLUSTER].map(|name| json!(name));
+        clusters.retain(|cluster| !of_control_plane.iter().any(|name| cluster.get("name") == Some(name)));
+    }
+    bootstrap
+}
+
+/// Where the gateway's filter comes from, if it is the control plane: the same that answers for all of xDS.
+fn ecds_source(options: &RenderOptions) -> Option<Value> {
+    let bootstrap = bootstrap::value(&BootstrapOptions {
+        control_plane: options.control_plane.clone()?,
+        admin: options.admin.clone(),
+        port: None,
+        filter: None,
+        node_id: options.name.clone(),
+    });
+    Some(json!({
+        "api_config_source": bootstrap.pointer("/dynamic_resources/ads_config")?,
+        // So long an Envoy that starts waits for it; then it begins with what was rendered.
+        "initial_fetch_timeout": "5s",
+        "resource_api_version": "V3",
+    }))
+}
+
+/// What has to be there before the Envoy starts, for people.
+fn needs(parts: &Parts<'_>) -> String {
+    let options = parts.options;
+    let mut lines = vec![format!("It needs the filter at {}.", options.filter.display())];
+    for file in parts.files.iter() {
+        let what = match file.holds {
+            Holds::Key => "the API key of",
+            Holds::Token => "a fresh access token for",
+            Holds::AwsKeys => "the access keys of",
+        };
+        lines.push(format!("It needs {} with {what} {}.", file.path.display(), file.endpoint));
+    }
+    lines.extend(match &options.control_plane {
+        Some(address) => {
+            let address = address.to_string();
+            vec![format!("Sessions, limits and changes of models, routes and limits come from the control plane at {address}.")]
+        }
+        None => vec!["There is no control plane: no sessions, and limits hold for each Envoy.".to_owned()],
+    });
+    lines.join("\n")
+}
