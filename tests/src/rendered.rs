@@ -78,7 +78,8 @@ pub async fn start_rendered(config: &Config, folder: &Path, workers: usize, argu
     serve(folder, &std::fs::read(out.join("envoy.yaml")).expect("it was rendered"), workers).await
 }
 
-async fn serve(folder: &Path, config: &[u8], workers: usize) -> Started {
+/// Starts an Envoy with this configuration, which Envoy has found valid before.
+pub async fn serve(folder: &Path, config: &[u8], workers: usize) -> Started {
     let path = folder.join("checked.yaml");
     std::fs::write(&path, config).expect("cannot write the configuration");
     validate(&path);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Failure, print};
 use crate::config::{load, load_without_secrets, process_env};
 use crate::host_port::HostPort;
-use crate::render::{Document, RenderOptions, Target, render, write_secrets};
+use crate::render::{Context, Document, RenderOptions, Target, render, write_secrets};
 use crate::yaml;
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +48,9 @@ pub(super) struct Args {
     /// The Kubernetes namespace (istio, envoy-gateway, kubernetes)
     #[arg(long, value_name = "NAME", default_value = "default")]
     namespace: String,
+    /// Which proxies of the mesh are configured (istio)
+    #[arg(long, value_enum, default_value_t = Context::Gateway)]
+    context: Context,
     /// A label of the proxies that are configured; can be repeated (istio)
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     workload_selector: Vec<(String, String)>,
@@ -75,9 +78,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         None => load_without_secrets(&args.config),
     };
     let loaded = loaded.map_err(Failure::config)?;
-    let (out, secrets_folder) = (args.out.clone(), args.write_secrets.clone());
+    let (config, out, secrets_folder) = (args.config.clone(), args.out.clone(), args.write_secrets.clone());
     let options = args.into_options(loaded.config.server.admin_port);
-    let rendered = render(&loaded, &options).map_err(Failure::config)?;
+    let text = std::fs::read_to_string(&config).map_err(Failure::config)?;
+    let rendered = render(&loaded, &text, &options).map_err(Failure::config)?;
     for warning in rendered.warnings.iter().chain(&loaded.warnings) {
         eprintln!("warning: {warning}");
     }
@@ -107,6 +111,7 @@ impl Args {
             control_plane: self.control_plane,
             name: self.name,
             namespace: self.namespace,
+            context: self.context,
             workload: self.workload_selector,
             virtual_host: self.virtual_host,
             gateway: self.gateway,

@@ -50,6 +50,15 @@ pub enum Target {
     Kubernetes,
 }
 
+/// Which proxies of a mesh are configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Context {
+    /// A gateway: for clients from outside
+    Gateway,
+    /// The sidecars of workloads: for what these ask
+    Sidecar,
+}
+
 /// How it is rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderOptions {
@@ -69,6 +78,8 @@ pub struct RenderOptions {
     pub name: String,
     /// The Kubernetes namespace.
     pub namespace: String,
+    /// Which proxies are configured (Istio).
+    pub context: Context,
     /// Labels of the proxies that are configured (Istio), each with its value.
     pub workload: Vec<(String, String)>,
     /// Name of the virtual host that gets the routes (Istio, Envoy Gateway).
@@ -108,6 +119,12 @@ pub enum RenderError {
         /// The other.
         other: String,
     },
+    /// A secret that pods would not have.
+    #[error("{path}: on Kubernetes secrets come from environment variables; write \"${{NAME}}\"")]
+    NotFromEnvironment {
+        /// Where it stands.
+        path: String,
+    },
     /// The target cannot do without an option.
     #[error("{0}")]
     Missing(&'static str),
@@ -143,13 +160,13 @@ pub struct Rendered {
     pub warnings: Vec<String>,
 }
 
-/// Renders `loaded`. Its secrets need not be known.
+/// Renders `loaded`, which was read from `text`. Its secrets need not be known.
 ///
 /// # Errors
 /// [`RenderError`] where the target cannot say what the configuration means.
-pub fn render(loaded: &Loaded, options: &RenderOptions) -> Result<Rendered, RenderError> {
+pub fn render(loaded: &Loaded, text: &str, options: &RenderOptions) -> Result<Rendered, RenderError> {
     if options.target == Target::Kubernetes {
-        return kubernetes::render(loaded, options);
+        return kubernetes::render(loaded, text, options);
     }
     let parts = Parts::of(loaded, options)?;
     let documents = match options.target {
@@ -298,4 +315,31 @@ fn needs(parts: &Parts<'_>) -> String {
         None => vec!["There is no control plane: no sessions, and limits hold for each Envoy.".to_owned()],
     });
     lines.join("\n")
+}
+
+/// Name of the Secret with the files of [`SecretFiles`], on Kubernetes.
+fn secret_name(parts: &Parts<'_>) -> String {
+    format!("{}-secrets", parts.options.name)
+}
+
+/// How the files get to the proxies on Kubernetes, for people.
+fn secret_for_kubernetes(parts: &Parts<'_>) -> String {
+    let (secret, options) = (secret_name(parts), parts.options);
+    let files: Vec<String> = parts.files.iter().map(|file| format!("--from-file={}", file.name())).collect();
+    if files.is_empty() {
+        return "No secret is needed.".to_owned();
+    }
+    let mut text = format!(
+        "The Secret {secret} is mounted at {}, the files in it are what `--write-secrets DIR` writes:\n  \
+         kubectl -n {} create secret generic {secret} {}",
+        options.secrets_dir.display(),
+        options.namespace,
+        files.join(" ")
+    );
+    for file in parts.files.iter() {
+        text.push_str(&format!("\n{}:\n", file.name()));
+        text.extend(file.template().lines().map(|line| format!("  {line}\n")));
+        text.truncate(text.trim_end().len());
+    }
+    text
 }

@@ -2,47 +2,9 @@
 
 use ai_warp_tests::{Rendering, Reply};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// What the other site says.
-const SITE: &str = "the other site";
-
-/// An Envoy as somebody wrote it who had never heard of us: one site on all paths, with a header of its own for requests that
-/// go through its filters.
-fn site() -> Value {
-    let manager = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "site",
-        "http_filters": [{
-            "name": "envoy.filters.http.router",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-        }],
-        "route_config": {"virtual_hosts": [{"name": "site", "domains": ["*"], "routes": [
-            {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": SITE}}},
-        ]}]},
-    });
-    json!({
-        "node": {"id": "site", "cluster": "sites"},
-        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
-        "static_resources": {
-            "clusters": [],
-            "listeners": [{
-                "name": "gateway",
-                "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
-                "filter_chains": [{"filters": [{
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": manager,
-                }]}],
-            }],
-        },
-    })
-}
-
-/// Puts `items` before those of the list at `path`.
-fn paste(into: &mut Value, path: &str, items: &Value) {
-    let list = into.pointer_mut(path).and_then(Value::as_array_mut).unwrap();
-    list.splice(0..0, items.as_array().unwrap().iter().cloned());
-}
+use super::{MANAGER, SITE, list, site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_serves_beside_the_site_that_was_there() {
@@ -52,19 +14,17 @@ async fn it_serves_beside_the_site_that_was_there() {
     let part = |name: &str, key: &str| Rendering::document(&parts, name)[key].clone();
     let mut config = site();
     config["bootstrap_extensions"] = part("bootstrap-extensions", "bootstrap_extensions");
-    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    paste(&mut config, &format!("{manager}/http_filters"), &part("http-filters", "http_filters"));
-    let routes = format!("{manager}/route_config/virtual_hosts/0/routes");
-    paste(&mut config, &routes, &part("routes", "routes"));
+    let mut paste = |path: &str, name: &str, key: &str| {
+        list(&mut config, path).splice(0..0, part(name, key).as_array().unwrap().iter().cloned());
+    };
+    paste(&format!("{MANAGER}/http_filters"), "http-filters", "http_filters");
+    paste(&format!("{MANAGER}/route_config/virtual_hosts/0/routes"), "routes", "routes");
+    paste("/static_resources/clusters", "clusters", "clusters");
+    let hop = part("listeners", "listeners");
+    list(&mut config, "/static_resources/listeners").extend(hop.as_array().unwrap().iter().cloned());
     // What the comment above the routes asks for.
-    config.pointer_mut(&format!("{manager}/route_config")).unwrap()["max_direct_response_body_size_bytes"] =
+    config.pointer_mut(&format!("{MANAGER}/route_config")).unwrap()["max_direct_response_body_size_bytes"] =
         (4 << 20).into();
-    let listeners = part("listeners", "listeners");
-    config["static_resources"]["listeners"]
-        .as_array_mut()
-        .unwrap()
-        .extend(listeners.as_array().unwrap().clone());
-    paste(&mut config, "/static_resources/clusters", &part("clusters", "clusters"));
     let envoy = rendering.serve(config.to_string().as_bytes(), 1).await;
     let gateway = envoy.gateway();
 
