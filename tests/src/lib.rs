@@ -42,7 +42,7 @@ pub use envoy::Envoy;
 pub use events::{Ending, Event, EventStream, Transcript};
 pub use formats::{Call, ClientFormat, Question, Said, ServerEvent, dropped, server_events};
 pub use process::Process;
-pub use rendered::{Rendering, Started, render, rendered, serve, start_rendered};
+pub use rendered::{Rendering, Started, render, rendered, serve, start_rendered, validate};
 pub use sdk::{SdkTarget, expect_checks};
 pub use service_account::ServiceAccountKey;
 pub use sigv4::Signature;

@@ -52,7 +52,7 @@ impl Rendering {
         start_rendered(&self.config, self.folder(), workers, arguments).await
     }
 
-    /// Starts an Envoy with this configuration, which Envoy has found valid before.
+    /// Starts an Envoy with this configuration.
     pub async fn serve(&self, config: &[u8], workers: usize) -> Started {
         serve(self.folder(), config, workers).await
     }
@@ -78,11 +78,8 @@ pub async fn start_rendered(config: &Config, folder: &Path, workers: usize, argu
     serve(folder, &std::fs::read(out.join("envoy.yaml")).expect("it was rendered"), workers).await
 }
 
-/// Starts an Envoy with this configuration, which Envoy has found valid before.
+/// Starts an Envoy with this configuration.
 pub async fn serve(folder: &Path, config: &[u8], workers: usize) -> Started {
-    let path = folder.join("checked.yaml");
-    std::fs::write(&path, config).expect("cannot write the configuration");
-    validate(&path);
     Started(Envoy::start_from(folder, "rendered", config, workers).await)
 }
 
@@ -116,7 +113,10 @@ pub fn render(arguments: &[&str]) -> String {
 }
 
 /// Lets Envoy say whether it would start with `config`.
-fn validate(config: &Path) {
+///
+/// # Panics
+/// With its words, where it would not.
+pub fn validate(config: &Path) {
     let output = Command::new(environment::envoy()).args(["--mode", "validate", "-c"]).arg(config).output();
     let output = output.expect("cannot run Envoy");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -132,7 +132,7 @@ fn envoy_proxy(parts: &Parts<'_>) -> Document {
     });
     let comment = format!(
         "AI Warp in a Gateway of Envoy Gateway. Written by `ai-warp render --target envoy-gateway`.\n\
-         It needs Envoy 1.39 or newer, which the image below is, and an Envoy Gateway that writes for it (1.6 or newer).\n\
+         It needs an Envoy Gateway that knows `jsonPath` in patches (1.2 or newer), and Envoy 1.39 or newer, which the image below is.\n\
          {}\n\
          The Gateway, or its class, names this EnvoyProxy as `parametersRef`.",
         super::secret_for_kubernetes(parts)

@@ -43,11 +43,15 @@ impl Fragment {
         let host = routes.pointer("/virtual_hosts/0").and_then(Value::as_object).ok_or_else(missing)?;
         let names: Vec<&Value> = filters.iter().filter_map(|filter| filter.get("name")).collect();
         let all = host.get("routes").and_then(Value::as_array).into_iter().flatten();
-        // Everything else is somebody else's.
-        let ours = all.filter(|route| route.pointer("/match/prefix") != Some(&json!("/")));
+        let ours = all.filter(|route| !is_refusal_of_the_rest(route));
         let routes = ours.map(|route| standing_alone(route, host, &names, &silence)).collect();
         Ok(Self { filters, routes, largest_direct_response, buffer_limit })
     }
+}
+
+/// Whether a route says that there is nothing at all paths that begin like ours: there may be somebody else's.
+fn is_refusal_of_the_rest(route: &Value) -> bool {
+    route.pointer("/direct_response/status") == Some(&json!(404)) && route.pointer("/match/headers").is_none()
 }
 
 /// The filters, off.

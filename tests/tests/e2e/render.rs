@@ -3,6 +3,7 @@
 
 mod alone;
 mod fragment;
+mod kubernetes;
 mod meshes;
 mod shared;
 

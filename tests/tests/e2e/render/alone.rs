@@ -1,7 +1,7 @@
 //! An Envoy that was started from a file, and has nobody to ask.
 
 use ai_warp_simulator::DEFAULT_API_KEY;
-use ai_warp_tests::{Envoy, PATIENCE, Rendering, Reply, eventually};
+use ai_warp_tests::{Envoy, PATIENCE, Rendering, Reply, eventually, validate};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,6 +17,9 @@ fn asking(model: &str) -> Value {
 async fn it_answers_streams_and_falls_back_with_keys_from_files() {
     let mut rendering = Rendering::new().await;
     rendering.config.models(["openai:down", "gemini:ok", "openai:ok", "openai:cut"]);
+    let (folder, said) = rendering.render("envoy", &[]);
+    assert!(said.contains("there are no sessions"), "{said}");
+    validate(&folder.join("envoy.yaml"));
     let envoy = rendering.start(1, &[]).await;
     let gateway = envoy.gateway();
 

@@ -28,7 +28,7 @@ async fn it_serves_beside_the_site_that_was_there() {
     let envoy = rendering.serve(config.to_string().as_bytes(), 1).await;
     let gateway = envoy.gateway();
 
-    for path in ["/", "/shop", "/api/v1/other", "/api/v1/prompt/more"] {
+    for path in ["/", "/shop", "/api/v1/other", "/api/v1/prompt/more", "/v1/shop", "/v1/messages/more"] {
         let reply = gateway.get(path).await;
         assert_eq!((reply.status, reply.text().as_str()), (200, SITE), "{path}");
     }
