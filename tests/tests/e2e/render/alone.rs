@@ -1,6 +1,6 @@
 //! An Envoy that was started from a file, and has nobody to ask.
 
-use ai_warp_simulator::DEFAULT_API_KEY;
+use ai_warp_simulator::{AWS_ACCESS_KEY, AWS_SECRET_KEY, DEFAULT_API_KEY, Provider};
 use ai_warp_tests::{Envoy, PATIENCE, Rendering, Reply, eventually, validate};
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -117,4 +117,21 @@ async fn a_key_is_changed_by_changing_its_file() {
         if reply.status == 200 { Ok(()) } else { Err(reply.text()) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_keys_of_aws_sign_from_a_file() {
+    let mut rendering = Rendering::new().await;
+    let keys =
+        json!({"region": "us-east-1", "accessKeyId": AWS_ACCESS_KEY, "secretAccessKey": AWS_SECRET_KEY});
+    let base_url = rendering.simulator.base_url(Provider::Bedrock);
+    rendering.config.provider("bedrock", json!({"baseUrl": base_url, "aws": keys}));
+    rendering.config.models(["bedrock:anthropic.claude-v1:0"]);
+    let envoy = rendering.start(1, &[]).await;
+    let reply = envoy.gateway().prompt(json!({"prompt": "hi"})).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let transcript = envoy.gateway().stream(json!({"prompt": "hi"})).await.rest().await;
+    assert_eq!(transcript.end()["text"], transcript.text());
+    let text = std::fs::read_to_string(rendering.folder().join("envoy/envoy.yaml")).unwrap();
+    assert!(!text.contains(AWS_ACCESS_KEY) && !text.contains(AWS_SECRET_KEY));
 }
