@@ -111,6 +111,9 @@ pub enum RenderError {
     /// Something is to be asked for that nobody would answer.
     #[error("the configuration refers to {0:?}, which is not there")]
     Dangling(String),
+    /// Something that nobody but the control plane can answer.
+    #[error("this configuration needs a control plane (--control-plane): {0} calls it")]
+    NeedsControlPlane(String),
     /// Two endpoints would have one file.
     #[error("the keys of {one} and {other} would be in one file; rename one of them")]
     SameFile {

@@ -4,6 +4,7 @@
 //! routes and filters that are meant are put in place, and secrets become files. This is done where such a reference stands,
 //! whatever filter it belongs to; one that has no answer is an error.
 
+use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, SYNC_CLUSTER};
 use serde_json::{Map, Value, json};
 
 use super::secrets::SecretFiles;
@@ -42,7 +43,14 @@ pub(super) fn settle(
         }
     }
     let gateway = gateway.ok_or_else(|| RenderError::Dangling(LISTENER.to_owned()))?;
-    Ok(Settled { gateway, others, clusters: all(Kind::Cluster)? })
+    let settled = Settled { gateway, others, clusters: all(Kind::Cluster)? };
+    if control_plane.is_none() {
+        let calls = [&settled.gateway].into_iter().chain(&settled.others).chain(&settled.clusters);
+        if let Some(path) = calls.filter_map(call_to_control_plane).next() {
+            return Err(RenderError::NeedsControlPlane(path));
+        }
+    }
+    Ok(settled)
 }
 
 struct Settler<'a> {
@@ -119,6 +127,22 @@ impl Settler<'_> {
         if let Some(prefix) = file.map(|file| file.prefix).filter(|prefix| !prefix.is_empty()) {
             settled.insert("header_value_prefix".to_owned(), prefix.into());
         }
+    }
+}
+
+/// Where `value` would call the control plane, as `a.b.c`.
+pub(super) fn call_to_control_plane(value: &Value) -> Option<String> {
+    let inside =
+        |name: &str, value: &Value| call_to_control_plane(value).map(|path| format!("{name}.{path}"));
+    match value {
+        Value::Object(map) => map.iter().find_map(|(key, value)| match value.as_str() {
+            Some(CONTROL_PLANE_CLUSTER | SYNC_CLUSTER) => Some(key.clone()),
+            _ => inside(key, value),
+        }),
+        Value::Array(list) => {
+            list.iter().enumerate().find_map(|(index, value)| inside(&index.to_string(), value))
+        }
+        _ => None,
     }
 }
 

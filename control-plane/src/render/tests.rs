@@ -307,3 +307,14 @@ fn what_kubernetes_documents_refer_to_is_there() {
         }
     }
 }
+
+#[test]
+fn nothing_calls_a_control_plane_that_is_not_there() {
+    let called = json!({"a": [{"b": {"cluster": SYNC_CLUSTER}}]});
+    assert_eq!(settled::call_to_control_plane(&called).as_deref(), Some("a.0.b.cluster"));
+    for target in [Target::Envoy, Target::EnvoyFragment, Target::Istio, Target::EnvoyGateway] {
+        for document in rendered(target).documents {
+            assert_eq!(settled::call_to_control_plane(&document.value), None, "{target:?}");
+        }
+    }
+}
