@@ -318,3 +318,10 @@ fn nothing_calls_a_control_plane_that_is_not_there() {
         }
     }
 }
+
+#[test]
+fn the_image_is_the_envoy_that_is_tested() {
+    let versions = include_str!("../../../versions.toml");
+    let version = versions.split("[envoy]\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
+    assert_eq!(ENVOY_IMAGE, format!("envoyproxy/envoy:v{}", version.unwrap()));
+}

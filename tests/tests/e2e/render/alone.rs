@@ -90,7 +90,7 @@ async fn limits_are_exact_over_all_workers() {
 async fn a_model_that_fails_is_left_alone_and_tried_again() {
     let mut rendering = Rendering::new().await;
     rendering.config.models(["openai:m~fail-first=2", "gemini:ok"]);
-    rendering.config.set("breaker.failures", 2).set("restore.retry", "300ms");
+    rendering.config.set("breaker.failures", 2).set("restore.retry", "3s");
     let envoy = rendering.start(1, &[]).await;
     let ask = async || envoy.gateway().prompt(json!({"prompt": "hi"})).await;
     for attempts in [2, 2, 1] {
