@@ -89,17 +89,14 @@ fn own_headers_filter(manager: &Map<String, Value>) -> Option<Value> {
 fn standing_alone(route: &Value, host: &Map<String, Value>, filters: &[&Value], silence: &Value) -> Value {
     let mut route = route.clone();
     let Some(fields) = route.as_object_mut() else { return route };
-    let Some(action) = fields.get_mut("route").and_then(Value::as_object_mut) else {
-        // Envoy answers by itself, without the filters, which are off already.
-        fields.shift_remove("typed_per_filter_config");
-        return route;
-    };
-    if !action.contains_key("idle_timeout") {
-        action.insert("idle_timeout".to_owned(), silence.clone());
-    }
-    for name in OF_ROUTES_TOO {
-        if let Some(value) = host.get(name) {
-            fields.insert(name.to_owned(), value.clone());
+    if let Some(action) = fields.get_mut("route").and_then(Value::as_object_mut) {
+        if !action.contains_key("idle_timeout") {
+            action.insert("idle_timeout".to_owned(), silence.clone());
+        }
+        for name in OF_ROUTES_TOO {
+            if let Some(value) = host.get(name) {
+                fields.insert(name.to_owned(), value.clone());
+            }
         }
     }
     let own = fields.shift_remove("typed_per_filter_config").unwrap_or_else(|| json!({}));

@@ -53,7 +53,7 @@ fn envoy_filter(parts: &Parts<'_>, host: &str) -> Result<Document, RenderError> 
     let mut patches: Vec<Value> =
         parts.clusters().into_iter().map(|cluster| patch("CLUSTER", json!({}), "ADD", cluster)).collect();
     let own = json!({"per_connection_buffer_limit_bytes": buffer_limit});
-    patches.push(patch("LISTENER", json!({}), "MERGE", own));
+    patches.push(patch("LISTENER", listener_of(options.context, host), "MERGE", own));
     patches.extend(
         parts.settled.others.iter().map(|listener| patch("LISTENER", json!({}), "ADD", listener.clone())),
     );
@@ -85,6 +85,16 @@ fn envoy_filter(parts: &Parts<'_>, host: &str) -> Result<Document, RenderError> 
         super::secret_for_kubernetes(parts),
     );
     Ok(Document { name: "envoy-filter".to_owned(), comment, value })
+}
+
+/// The listeners that serve `host`. A gateway has few, and not always on the port it is known by; a sidecar has one for each
+/// port of the mesh, of which the others are not ours to change.
+fn listener_of(context: Context, host: &str) -> Value {
+    let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    match (context, port) {
+        (Context::Sidecar, Some(port)) => json!({"listener": {"portNumber": port}}),
+        (Context::Sidecar, None) | (Context::Gateway, _) => json!({}),
+    }
 }
 
 /// The hosts that the clusters lead to, for the mesh's registry.

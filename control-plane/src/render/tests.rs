@@ -325,3 +325,13 @@ fn the_image_is_the_envoy_that_is_tested() {
     let version = versions.split("[envoy]\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
     assert_eq!(ENVOY_IMAGE, format!("envoyproxy/envoy:v{}", version.unwrap()));
 }
+
+#[test]
+fn a_sidecar_keeps_its_other_listeners() {
+    let sidecar = RenderOptions { context: Context::Sidecar, ..options(Target::Istio) };
+    let filter = &File::new(CONFIG).render(&sidecar).unwrap().documents[0].value;
+    let patches = filter["spec"]["configPatches"].as_array().unwrap();
+    assert!(patches.iter().all(|patch| patch["match"]["context"] == "SIDECAR_OUTBOUND"));
+    let merged = patches.iter().find(|patch| patch["patch"]["operation"] == "MERGE").unwrap();
+    assert_eq!(merged["match"]["listener"]["portNumber"], 80);
+}
