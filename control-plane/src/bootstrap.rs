@@ -1,18 +1,21 @@
 //! The bootstrap configuration an Envoy starts with: enough to find the control plane, nothing more.
 
+mod link;
+
 use std::path::PathBuf;
 
-use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, SYNC_CLUSTER};
+use ai_warp_core::plugin::CONTROL_PLANE_CLUSTER;
 use serde_json::{Value, json};
 
+pub use self::link::{Link, LinkTls, TokenSource};
 use crate::host_port::HostPort;
 use crate::yaml;
 
 /// What a bootstrap depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootstrapOptions {
-    /// `HOST:PORT` of the control plane's xDS port.
-    pub control_plane: HostPort,
+    /// How the control plane is reached.
+    pub link: Link,
     /// `HOST:PORT` of Envoy's admin interface.
     pub admin: HostPort,
     /// Port of the gateway's listener, where it differs from the configuration's.
@@ -39,7 +42,7 @@ pub(crate) fn value(options: &BootstrapOptions) -> Value {
         "admin": {"address": socket(&options.admin)},
         "dynamic_resources": {
             "ads_config": {
-                "api_type": "GRPC",
+                "api_type": "DELTA_GRPC",
                 "transport_api_version": "V3",
                 "set_node_on_first_message_only": true,
                 "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE_CLUSTER}}],
@@ -53,7 +56,7 @@ pub(crate) fn value(options: &BootstrapOptions) -> Value {
                 "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
             },
         }],
-        "static_resources": {"clusters": control_plane_clusters(options)},
+        "static_resources": {"clusters": options.link.clusters(), "secrets": options.link.secrets()},
         "overload_manager": {
             "resource_monitors": [{
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -64,20 +67,6 @@ pub(crate) fn value(options: &BootstrapOptions) -> Value {
             }],
         },
     })
-}
-
-/// The control plane by both its names.
-fn control_plane_clusters(options: &BootstrapOptions) -> Value {
-    json!([
-        control_plane_cluster(
-            options,
-            CONTROL_PLANE_CLUSTER,
-            json!({
-                "http2_protocol_options": {"connection_keepalive": {"interval": "10s", "timeout": "5s"}},
-            })
-        ),
-        control_plane_cluster(options, SYNC_CLUSTER, json!({"http_protocol_options": {}})),
-    ])
 }
 
 fn node(options: &BootstrapOptions) -> Value {
@@ -99,33 +88,6 @@ fn socket(address: &HostPort) -> Value {
     json!({"socket_address": {"address": address.host, "port_value": address.port}})
 }
 
-/// The control plane by the name of `cluster`, in the protocol given.
-fn control_plane_cluster(options: &BootstrapOptions, cluster: &str, protocol: Value) -> Value {
-    let is_address = options.control_plane.host.parse::<std::net::IpAddr>().is_ok();
-    json!({
-        "name": cluster,
-        "type": if is_address { "STATIC" } else { "STRICT_DNS" },
-        "connect_timeout": "1s",
-        "dns_lookup_family": "V4_PREFERRED",
-        "circuit_breakers": {"thresholds": [{
-            "max_connections": MAX_CONNECTIONS,
-            "max_pending_requests": MAX_CONNECTIONS,
-            "max_requests": MAX_CONNECTIONS,
-            "max_retries": MAX_CONNECTIONS,
-        }]},
-        "load_assignment": {
-            "cluster_name": cluster,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(&options.control_plane)}}]}],
-        },
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": protocol,
-            },
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +95,11 @@ mod tests {
     #[test]
     fn is_what_envoy_dir_holds_for_compose() {
         let rendered = render(&BootstrapOptions {
-            control_plane: HostPort { host: "control-plane".into(), port: 18_001 },
+            link: Link {
+                control_planes: vec![HostPort { host: "control-plane".into(), port: 18_001 }],
+                token: Some(TokenSource::File("/filter/xds-token".into())),
+                tls: None,
+            },
             admin: HostPort { host: "0.0.0.0".into(), port: 9901 },
             port: None,
             filter: Some("/filter/filter.wasm".into()),
@@ -144,7 +110,8 @@ mod tests {
         assert_eq!(
             rendered, kept,
             "envoy/bootstrap.yaml is out of date; write it again with `cargo run -p ai-warp -- bootstrap \
-             --control-plane control-plane:18001 --admin 0.0.0.0:9901 --filter /filter/filter.wasm --node-id ai-warp-gateway`"
+             --control-plane control-plane:18001 --admin 0.0.0.0:9901 --filter /filter/filter.wasm \
+             --xds-token-file /filter/xds-token --node-id ai-warp-gateway`"
         );
     }
 }

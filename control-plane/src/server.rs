@@ -6,6 +6,7 @@
 mod drain;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::future::Future;
 use std::io;
@@ -15,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use self::tls::GuardedListener;
 use crate::config::{self, ConfigError, ConfigWatch, Env};
 use crate::filter_code::{FilterCode, FilterCodeError};
 use crate::http::{AppState, Parts, TurnCounters, public_router, sync_router};
@@ -155,13 +156,15 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ending {
         let Self { public, xds, state, stopping, watch, tokens, addresses: _ } = self;
         let mut servers = tokio::task::JoinSet::new();
-        for (listener, router) in [public, xds] {
+        let stopped = || {
             let mut stop = stopping.subscribe();
-            let stopped = async move { _ = stop.wait_for(|stopping| *stopping).await };
-            // A reply to a batch of turns is small and waited for: it must not wait for an acknowledgement of the last.
-            let listener = listener.tap_io(|io| _ = io.set_nodelay(true));
-            servers.spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());
-        }
+            async move { _ = stop.wait_for(|stopping| *stopping).await }
+        };
+        let (listener, router) = public;
+        servers.spawn(axum::serve(listener, router).with_graceful_shutdown(stopped()).into_future());
+        let (listener, router) = xds;
+        let listener = GuardedListener::new(listener, watch.loaded.clone());
+        servers.spawn(axum::serve(listener, router).with_graceful_shutdown(stopped()).into_future());
         stop.await;
         state.drain();
         stopping.send_replace(true);

@@ -57,6 +57,8 @@ struct Waiter<W> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
     Up,
+    /// One reply was lost, as when one of several control planes has gone: its batch is sent once more, at once.
+    Doubted,
     /// Nothing is sent, and nobody waits, before `retry_at_ms`.
     Down {
         retry_at_ms: u64,
@@ -119,7 +121,7 @@ impl<W> CommitQueue<W> {
     /// Gives `who` back where there is nothing to wait for, because the store is away. The turn is kept all the same.
     pub fn push(&mut self, turn: &Turn, who: W, deadline_ms: u64) -> Result<(), W> {
         let (waiter, refused) = match self.link {
-            Link::Up => (Some(Waiter { who, deadline_ms }), None),
+            Link::Up | Link::Doubted => (Some(Waiter { who, deadline_ms }), None),
             Link::Down { .. } => {
                 self.counts.late += 1;
                 (None, Some(who))
@@ -147,7 +149,7 @@ impl<W> CommitQueue<W> {
     /// away, or with nothing to send.
     pub fn next_batch(&mut self, now_ms: u64) -> Option<Vec<u8>> {
         let due = match self.link {
-            Link::Up => true,
+            Link::Up | Link::Doubted => true,
             Link::Down { retry_at_ms, .. } => now_ms >= retry_at_ms,
         };
         if !due || !self.in_flight.is_empty() || self.queued.is_empty() {
@@ -180,6 +182,11 @@ impl<W> CommitQueue<W> {
             Reply::Rejected => {
                 // One of them is at fault: find out which, one by one.
                 self.batch_turns = 1;
+                self.put_back(sent);
+                return Vec::new();
+            }
+            Reply::Lost if self.link == Link::Up => {
+                self.link = Link::Doubted;
                 self.put_back(sent);
                 return Vec::new();
             }
@@ -270,7 +277,7 @@ impl<W> CommitQueue<W> {
 
     fn go_down(&mut self, now_ms: u64) {
         let backoff_ms = match self.link {
-            Link::Up => MIN_BACKOFF_MS,
+            Link::Up | Link::Doubted => MIN_BACKOFF_MS,
             Link::Down { backoff_ms, .. } => (backoff_ms * 2).min(MAX_BACKOFF_MS),
         };
         self.link = Link::Down { retry_at_ms: now_ms + backoff_ms, backoff_ms };

@@ -41,8 +41,10 @@ impl ModelState {
 /// A control plane; killed when dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
+    name: String,
     folder: PathBuf,
     config: PathBuf,
+    filter: PathBuf,
     log_filter: String,
     variables: Vec<(String, String)>,
     process: Process,
@@ -53,16 +55,18 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// `log_filter` says what it logs, `variables` what its environment has beside that of the test.
     pub(crate) async fn start(
+        name: &str,
         folder: &Path,
         config: &Path,
         log_filter: &str,
         variables: &[(String, String)],
     ) -> Self {
-        let mut process = launch(folder, config, log_filter, variables);
+        let filter = environment::filter();
+        let mut process = launch(name, folder, config, &filter, log_filter, variables);
         let (http, xds) = addresses(&mut process).await;
         let (folder, config, log_filter) = (folder.to_owned(), config.to_owned(), log_filter.to_owned());
-        let variables = variables.to_vec();
-        Self { folder, config, log_filter, variables, process, http, xds }
+        let (name, variables) = (name.to_owned(), variables.to_vec());
+        Self { name, folder, config, filter, log_filter, variables, process, http, xds }
     }
 
     /// `HOST:PORT` of xDS and sync.
@@ -122,9 +126,16 @@ impl ControlPlane {
             .set("controlPlane.port", port(&self.http))
             .set("controlPlane.xdsPort", port(&self.xds))
             .write();
-        self.process = launch(&self.folder, &self.config, &self.log_filter, &self.variables);
+        self.process =
+            launch(&self.name, &self.folder, &self.config, &self.filter, &self.log_filter, &self.variables);
         let (http, xds) = addresses(&mut self.process).await;
         assert_eq!((&http, &xds), (&self.http, &self.xds), "the control plane is back on its ports");
+    }
+
+    /// As [`restart`](Self::restart), with another build of the filter.
+    pub async fn upgrade(&mut self, config: &mut Config, filter: &Path) {
+        filter.clone_into(&mut self.filter);
+        self.restart(config).await;
     }
 
     /// Waits until `count` gateways have acknowledged everything they were sent.
@@ -182,16 +193,23 @@ fn is_settled(gateway: &Value) -> bool {
         && resources.values().all(|progress| progress["sent"] == progress["acknowledged"])
 }
 
-fn launch(folder: &Path, config: &Path, log_filter: &str, variables: &[(String, String)]) -> Process {
+fn launch(
+    name: &str,
+    folder: &Path,
+    config: &Path,
+    filter: &Path,
+    log_filter: &str,
+    variables: &[(String, String)],
+) -> Process {
     let mut command = Command::new(environment::control_plane());
     command
         .args(["serve", "--announce", "--config"])
         .arg(config)
         .arg("--filter")
-        .arg(environment::filter())
+        .arg(filter)
         .env("AI_WARP_LOG", log_filter)
         .envs(variables.iter().cloned());
-    Process::start("control-plane", folder, &mut command)
+    Process::start(name, folder, &mut command)
 }
 
 async fn addresses(process: &mut Process) -> (String, String) {

@@ -18,7 +18,7 @@ pub(crate) fn control_plane() -> PathBuf {
 }
 
 /// The filter's WebAssembly module.
-pub(crate) fn filter() -> PathBuf {
+pub fn filter() -> PathBuf {
     path("AI_WARP_FILTER")
 }
 

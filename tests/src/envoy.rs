@@ -18,8 +18,10 @@ const LISTENER: &str = "gateway";
 pub(crate) struct Options {
     /// Name of the node and of the log.
     pub(crate) name: String,
-    /// `HOST:PORT` of xDS.
-    pub(crate) xds: String,
+    /// `HOST:PORT` of xDS of every control plane.
+    pub(crate) xds: Vec<String>,
+    /// Arguments of `ai-warp bootstrap` beside the others.
+    pub(crate) bootstrap: Vec<String>,
     /// The listener's port; 0 takes a free one.
     pub(crate) port: u16,
     /// Worker threads.
@@ -48,12 +50,11 @@ impl Envoy {
     pub(crate) fn launch(folder: &Path, options: &Options) -> Self {
         let name = &options.name;
         let mut bootstrap = Command::new(environment::control_plane());
-        bootstrap.args(["bootstrap", "--admin", "127.0.0.1:0", "--control-plane", &options.xds]).args([
-            "--node-id",
-            name,
-            "--port",
-            &options.port.to_string(),
-        ]);
+        bootstrap.args(["bootstrap", "--admin", "127.0.0.1:0", "--node-id", name]);
+        bootstrap.args(["--port", &options.port.to_string()]).args(&options.bootstrap);
+        for control_plane in &options.xds {
+            bootstrap.args(["--control-plane", control_plane]);
+        }
         if !options.remote_code {
             bootstrap.arg("--filter").arg(environment::filter());
         }
@@ -88,7 +89,8 @@ impl Envoy {
     pub async fn start_from(folder: &Path, name: &str, bootstrap: &[u8], concurrency: usize) -> Self {
         let options = Options {
             name: name.to_owned(),
-            xds: String::new(),
+            xds: Vec::new(),
+            bootstrap: Vec::new(),
             port: 0,
             concurrency,
             log_level: "info".to_owned(),

@@ -16,6 +16,7 @@
 )]
 
 mod address;
+mod authority;
 mod client;
 mod config;
 mod control_plane;
@@ -24,29 +25,35 @@ mod envoy;
 mod events;
 pub mod failures;
 mod formats;
+mod load;
 mod process;
 mod rendered;
 mod sdk;
 mod service_account;
 mod sigv4;
 mod stack;
+mod tls_client;
 mod upstream;
 mod valkey;
 mod wait;
 
 pub use address::{Full, Refusing, Strange};
+pub use authority::{Authority, Identity};
 pub use client::{Gateway, Reply};
 pub use config::Config;
 pub use control_plane::{ControlPlane, ModelState};
+pub use environment::filter;
 pub use envoy::Envoy;
 pub use events::{Ending, Event, EventStream, Transcript};
 pub use formats::{Call, ClientFormat, Question, Said, ServerEvent, dropped, server_events};
+pub use load::Load;
 pub use process::Process;
 pub use rendered::{Rendering, Started, render, rendered, serve, start_rendered, validate};
 pub use sdk::{SdkTarget, expect_checks};
 pub use service_account::ServiceAccountKey;
 pub use sigv4::Signature;
 pub use stack::{Builder, Stack};
+pub use tls_client::TlsClient;
 pub use upstream::{Answered, Seen, Upstream};
 pub use valkey::Valkey;
 pub use wait::{PATIENCE, eventually, within};

@@ -35,6 +35,8 @@ pub struct Builder {
     changes: Vec<ConfigChange>,
     every_provider: bool,
     valkey: bool,
+    control_planes: usize,
+    bootstrap: Vec<String>,
     envoys: usize,
     concurrency: usize,
     log_level: String,
@@ -77,6 +79,21 @@ impl Builder {
     /// Any other change of the configuration.
     pub fn configure(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
         self.changes.push(Box::new(change));
+        self
+    }
+
+    /// How many control planes there are (default: one). Every Envoy knows them all.
+    pub fn control_planes(mut self, control_planes: usize) -> Self {
+        self.control_planes = control_planes;
+        self
+    }
+
+    /// Further arguments of `ai-warp bootstrap`.
+    pub fn bootstrap<I: IntoIterator>(mut self, arguments: I) -> Self
+    where
+        I::Item: Into<String>,
+    {
+        self.bootstrap.extend(arguments.into_iter().map(Into::into));
         self
     }
 
@@ -145,11 +162,23 @@ impl Builder {
             change(&mut config);
         }
         config.write();
-        let control_plane =
-            ControlPlane::start(folder.path(), config.path(), &self.control_plane_log, &self.variables).await;
+        let start = async |number: usize| {
+            let name =
+                if number == 1 { "control-plane".to_owned() } else { format!("control-plane-{number}") };
+            let (log, variables) = (&self.control_plane_log, &self.variables);
+            ControlPlane::start(&name, folder.path(), config.path(), log, variables).await
+        };
+        let control_plane = start(1).await;
+        let mut other_control_planes = Vec::new();
+        for number in 2..=self.control_planes {
+            other_control_planes.push(start(number).await);
+        }
+        let every = [&control_plane].into_iter().chain(&other_control_planes);
+        let xds: Vec<String> = every.map(|control_plane| control_plane.xds().to_owned()).collect();
         let options = |number| envoy::Options {
             name: format!("envoy-{number}"),
-            xds: control_plane.xds().to_owned(),
+            xds: xds.clone(),
+            bootstrap: self.bootstrap.clone(),
             port: 0,
             concurrency: self.concurrency,
             log_level: self.log_level.clone(),
@@ -157,7 +186,16 @@ impl Builder {
             variables: self.variables.clone(),
         };
         let envoys = (1..=self.envoys).map(|number| Envoy::launch(folder.path(), &options(number))).collect();
-        let mut stack = Stack { envoys, control_plane, valkey, simulator, config, folder, _slots: slots };
+        let mut stack = Stack {
+            envoys,
+            control_plane,
+            other_control_planes,
+            valkey,
+            simulator,
+            config,
+            folder,
+            _slots: slots,
+        };
         for envoy in &mut stack.envoys {
             envoy.wait_until_ready().await;
         }
@@ -171,6 +209,8 @@ pub struct Stack {
     pub envoys: Vec<Envoy>,
     /// The control plane.
     pub control_plane: ControlPlane,
+    /// Those beside it.
+    pub other_control_planes: Vec<ControlPlane>,
     /// The store, where it is Valkey.
     pub valkey: Option<Valkey>,
     /// The providers.
@@ -191,6 +231,8 @@ impl Stack {
             changes: Vec::new(),
             every_provider: false,
             valkey: false,
+            control_planes: 1,
+            bootstrap: Vec::new(),
             envoys: 1,
             concurrency: 1,
             log_level: "info".to_owned(),
@@ -280,7 +322,8 @@ impl Stack {
     pub fn launch_envoy(&mut self, port: u16, remote_code: bool) {
         let options = envoy::Options {
             name: format!("envoy-{}", self.envoys.len() + 1),
-            xds: self.control_plane.xds().to_owned(),
+            xds: vec![self.control_plane.xds().to_owned()],
+            bootstrap: Vec::new(),
             port,
             concurrency: 1,
             log_level: "info".to_owned(),
@@ -314,6 +357,7 @@ impl Drop for Stack {
             return;
         }
         self.control_plane.print_log();
+        self.other_control_planes.iter().for_each(ControlPlane::print_log);
         self.envoys.iter().for_each(Envoy::print_log);
         self.valkey.iter().for_each(Valkey::print_log);
         let requests = self.simulator.requests();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::link::LinkArgs;
 use super::{Failure, print};
 use crate::bootstrap::{BootstrapOptions, render};
 use crate::host_port::HostPort;
@@ -12,9 +13,11 @@ const DEFAULT_NODE_ID: &str = "ai-warp-gateway";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: envoy --config-yaml \"$(ai-warp bootstrap --control-plane cp:18001)\"")]
 pub(super) struct Args {
-    /// Where the control plane's xDS port is (`controlPlane.xdsPort`)
+    /// Where the control plane's xDS port is (`controlPlane.xdsPort`); several times for several control planes
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:18001")]
-    control_plane: HostPort,
+    control_plane: Vec<HostPort>,
+    #[command(flatten)]
+    link: LinkArgs,
     /// Where Envoy's admin interface listens
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9901")]
     admin: HostPort,
@@ -36,7 +39,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 impl Args {
     fn into_options(self) -> BootstrapOptions {
         BootstrapOptions {
-            control_plane: self.control_plane,
+            link: self.link.to(self.control_plane),
             admin: self.admin,
             port: self.port,
             filter: self.filter,
@@ -58,6 +61,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::bootstrap::{LinkTls, TokenSource};
     use crate::cli::{Cli, Command};
 
     fn options(arguments: &[&str]) -> BootstrapOptions {
@@ -70,7 +74,8 @@ mod tests {
     #[test]
     fn has_defaults_for_one_machine_and_flags_for_the_rest() {
         let defaults = options(&[]);
-        assert_eq!(defaults.control_plane.to_string(), "127.0.0.1:18001");
+        assert_eq!(defaults.link.control_planes[0].to_string(), "127.0.0.1:18001");
+        assert_eq!((defaults.link.token, defaults.link.tls), (None, None));
         assert_eq!(defaults.admin.to_string(), "127.0.0.1:9901");
         assert_eq!((defaults.port, defaults.filter), (None, None));
         assert!(!defaults.node_id.is_empty());
@@ -90,6 +95,22 @@ mod tests {
         let given = options(&arguments);
         assert_eq!(given.admin.to_string(), "[::1]:2");
         assert_eq!((given.port, given.filter, given.node_id.as_str()), (Some(3), Some("/f".into()), "n"));
-        assert!(Cli::try_parse_from(["ai-warp", "bootstrap", "--admin", "nonsense"]).is_err());
+        let refused = |arguments: &[&str]| {
+            Cli::try_parse_from(["ai-warp", "bootstrap"].iter().chain(arguments)).is_err()
+        };
+        assert!(refused(&["--admin", "nonsense"]));
+        assert!(refused(&["--xds-token-file", "/t", "--xds-token-env", "T"]));
+        assert!(refused(&["--xds-certificate", "/c", "--xds-key", "/k"]), "without an authority");
+    }
+
+    #[test]
+    fn the_link_may_be_guarded_and_lead_to_several() {
+        let arguments = "--control-plane a:1 --control-plane b:2 --xds-token-env T --xds-ca /ca --xds-certificate /c \
+                         --xds-key /k";
+        let link = options(&arguments.split_whitespace().collect::<Vec<_>>()).link;
+        assert_eq!(link.control_planes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1", "b:2"]);
+        assert_eq!(link.token, Some(TokenSource::Env("T".to_owned())));
+        let identity = Some(("/c".into(), "/k".into()));
+        assert_eq!(link.tls, Some(LinkTls { ca: "/ca".into(), server_name: "a".to_owned(), identity }));
     }
 }

@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod init;
+mod link;
 mod logging;
 mod render;
 mod schema;

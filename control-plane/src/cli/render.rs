@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::link::LinkArgs;
 use super::{Failure, print};
 use crate::config::{load, load_without_secrets, process_env};
 use crate::host_port::HostPort;
@@ -39,9 +40,12 @@ pub(super) struct Args {
     /// Write those files into this folder, each readable by its owner alone; otherwise no secret is written anywhere
     #[arg(long, value_name = "DIR")]
     write_secrets: Option<PathBuf>,
-    /// The xDS port of a control plane, for sessions and for limits of all Envoys together
+    /// The xDS port of a control plane, for sessions and for limits of all Envoys together; several times
+    /// for several control planes
     #[arg(long, value_name = "HOST:PORT")]
-    control_plane: Option<HostPort>,
+    control_plane: Vec<HostPort>,
+    #[command(flatten)]
+    link: LinkArgs,
     /// Name of the Envoy, or of what is made on Kubernetes
     #[arg(long, value_name = "NAME", default_value = "ai-warp-gateway")]
     name: String,
@@ -108,7 +112,7 @@ impl Args {
             admin: self.admin.unwrap_or(admin),
             filter: self.filter,
             secrets_dir: self.secrets_dir,
-            control_plane: self.control_plane,
+            link: (!self.control_plane.is_empty()).then(|| self.link.to(self.control_plane)),
             name: self.name,
             namespace: self.namespace,
             context: self.context,

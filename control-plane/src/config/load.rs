@@ -66,7 +66,8 @@ impl Loaded {
             (at.hostname.clone(), at.port, at.xds_port)
         };
         if listeners(new) != listeners(old) {
-            new.control_plane = old.control_plane.clone();
+            let at = &mut new.control_plane;
+            (at.hostname, at.port, at.xds_port) = listeners(old);
             kept.push("controlPlane");
         }
         if new.storage.kind != old.storage.kind {
@@ -183,6 +184,7 @@ fn version(text: &str, secrets: &Secrets) -> String {
     if let Some(password) = &secrets.valkey_password {
         part(password.expose().as_bytes());
     }
+    secrets.listeners.for_each_part(part);
     hash.finalize().iter().take(VERSION_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -194,7 +196,7 @@ struct Read {
     sources: Vec<PathBuf>,
 }
 
-struct SecretReader<'a> {
+pub(super) struct SecretReader<'a> {
     folder: &'a Path,
     env: &'a Env,
     dotenv: BTreeMap<String, String>,
@@ -254,6 +256,7 @@ impl<'a> SecretReader<'a> {
                 Err(error) => self.problem("storage.valkey.password".to_owned(), error),
             }
         }
+        self.read_listeners(config, &mut secrets);
         secrets
     }
 
@@ -279,7 +282,7 @@ impl<'a> SecretReader<'a> {
         None
     }
 
-    fn read(&mut self, secret: &Secret) -> Result<Option<SecretString>, SecretError> {
+    pub(super) fn read(&mut self, secret: &Secret) -> Result<Option<SecretString>, SecretError> {
         if let Secret::File(path) = secret {
             self.sources.push(self.folder.join(path));
         }
@@ -292,7 +295,7 @@ impl<'a> SecretReader<'a> {
         Ok(value.map(SecretString::new))
     }
 
-    fn problem(&mut self, path: String, error: SecretError) {
+    pub(super) fn problem(&mut self, path: String, error: impl ToString) {
         self.problems.push(Problem { path, text: error.to_string() });
     }
 }

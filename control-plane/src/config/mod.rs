@@ -5,17 +5,21 @@
 
 mod dotenv;
 mod error;
+mod listeners;
 mod load;
 mod secrets;
 mod service_account;
 mod shape;
+mod tls;
 mod tree;
 mod watch;
 
 pub use error::{ConfigError, ConfigProblem};
+pub use listeners::ListenerSecrets;
 pub use load::{Env, Loaded, load, load_without_secrets, process_env};
 pub use secrets::{AwsKeys, SecretString, Secrets};
 #[cfg(test)]
 pub(crate) use service_account::tests::key_file;
 pub use service_account::{ServiceAccount, ServiceAccountError};
+pub use tls::{TlsError, TlsIdentity};
 pub use watch::{ConfigFailure, ConfigStatus, ConfigWatch, watch};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::ServiceAccount;
+use super::{ListenerSecrets, ServiceAccount};
 
 /// A secret value. `Debug` hides it, and it has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,10 +50,13 @@ pub struct Secrets {
     pub service_accounts: BTreeMap<String, Arc<ServiceAccount>>,
     /// Password of Valkey.
     pub valkey_password: Option<SecretString>,
+    /// What the listeners serve with, and ask of callers.
+    pub listeners: ListenerSecrets,
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::TlsIdentity;
     use super::*;
 
     #[test]
@@ -70,6 +73,15 @@ mod tests {
             )]),
             service_accounts: BTreeMap::new(),
             valkey_password: Some(SecretString::new("sk-1")),
+            listeners: ListenerSecrets {
+                xds_tokens: vec![SecretString::new("sk-1")],
+                server_tls: Some(TlsIdentity {
+                    certificate: "sk-1".to_owned(),
+                    private_key: SecretString::new("sk-1"),
+                    client_ca: None,
+                }),
+                ..Default::default()
+            },
         };
         let shown = format!("{secrets:?}");
         assert!(shown.contains("openai") && !shown.contains("sk-1"), "{shown}");

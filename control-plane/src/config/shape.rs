@@ -17,8 +17,17 @@ const MAX_UNKNOWN_KEYS: usize = 50;
 const MAX_TYPO_DISTANCE: usize = 2;
 
 /// Keys whose values are secrets; what stands there is never repeated in a message.
-const SECRET_KEYS: [&str; 6] =
-    ["apiKey", "password", "accessKeyId", "secretAccessKey", "sessionToken", "serviceAccount"];
+const SECRET_KEYS: [&str; 9] = [
+    "apiKey",
+    "password",
+    "accessKeyId",
+    "secretAccessKey",
+    "sessionToken",
+    "serviceAccount",
+    "privateKey",
+    "apiTokens",
+    "xdsTokens",
+];
 
 /// Reads the configuration, as far as its shape allows, and everything that is wrong with its shape.
 pub(super) fn read(tree: &Tree) -> (Option<Config>, Vec<ConfigProblem>) {

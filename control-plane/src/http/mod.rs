@@ -5,6 +5,7 @@
 
 mod error;
 mod fleet;
+mod guard;
 mod sessions;
 mod status;
 mod sync;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::sync::watch;
 
@@ -84,10 +86,10 @@ impl AppState {
 
 /// The public API: sessions, status, readiness.
 pub fn public_router(state: &AppState) -> Router {
-    let routes = sessions::routes()
+    let guarded = sessions::routes()
         .route("/status", get(status::status))
-        .route("/ready", get(status::ready))
-        .route("/live", get(status::live));
+        .route_layer(from_fn_with_state(state.clone(), guard::operators));
+    let routes = guarded.route("/ready", get(status::ready)).route("/live", get(status::live));
     finish(routes.with_state(state.clone()))
 }
 
@@ -96,6 +98,7 @@ pub fn sync_router(state: &AppState, more: Router) -> Router {
     let routes = sync::routes().merge(fleet::routes()).merge(sessions::routes());
     // Two fallbacks cannot be merged; ours answers for all.
     finish(routes.with_state(state.clone()).merge(more.reset_fallback()))
+        .layer(from_fn_with_state(state.clone(), guard::gateways))
 }
 
 fn finish(router: Router) -> Router {

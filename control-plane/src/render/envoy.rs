@@ -9,6 +9,9 @@ pub(super) fn documents(parts: &Parts<'_>) -> Vec<Document> {
     let listeners: Vec<&Value> = [&parts.settled.gateway].into_iter().chain(&parts.settled.others).collect();
     if let Some(resources) = bootstrap.get_mut("static_resources") {
         *resources = json!({"listeners": listeners, "clusters": parts.clusters()});
+        if let (Some(resources), Some(secrets)) = (resources.as_object_mut(), parts.bootstrap_secrets()) {
+            resources.insert("secrets".to_owned(), secrets.clone());
+        }
     }
     let comment = format!(
         "An Envoy with AI Warp (Envoy 1.39 or newer). Written by `ai-warp render --target envoy`.\n{}",

@@ -105,6 +105,13 @@ fn envoy_proxy(parts: &Parts<'_>) -> Document {
             "readOnly": true,
         }));
     }
+    let extensions = parts.bootstrap.get("bootstrap_extensions");
+    let mut bootstrap = vec![json!({"op": "add", "path": "/bootstrap_extensions", "value": extensions})];
+    bootstrap.extend(
+        parts
+            .bootstrap_secrets()
+            .map(|secrets| json!({"op": "add", "path": "/static_resources/secrets", "value": secrets})),
+    );
     let value = json!({
         "apiVersion": API,
         "kind": "EnvoyProxy",
@@ -112,11 +119,7 @@ fn envoy_proxy(parts: &Parts<'_>) -> Document {
         "spec": {
             "bootstrap": {
                 "type": "JSONPatch",
-                "jsonPatches": [{
-                    "op": "add",
-                    "path": "/bootstrap_extensions",
-                    "value": parts.bootstrap.get("bootstrap_extensions"),
-                }],
+                "jsonPatches": bootstrap,
             },
             "provider": {"type": "Kubernetes", "kubernetes": {"envoyDeployment": {
                 "container": {"image": options.envoy_image, "volumeMounts": mounts},

@@ -128,6 +128,10 @@ pub(super) fn documents(parts: &Parts<'_>) -> Result<Vec<Document>, RenderError>
         super::needs(parts)
     );
     let extensions = parts.bootstrap.get("bootstrap_extensions").cloned().unwrap_or_default();
+    let mut of_bootstrap = json!({"bootstrap_extensions": extensions});
+    if let (Some(fields), Some(secrets)) = (of_bootstrap.as_object_mut(), parts.bootstrap_secrets()) {
+        fields.insert("static_resources".to_owned(), json!({"secrets": secrets}));
+    }
     let above_routes = "Connection manager: add to `http_filters`, before the router and after filters that say who may \
                         call. They are off but for the routes below.";
     let of_routes = format!(
@@ -136,7 +140,7 @@ pub(super) fn documents(parts: &Parts<'_>) -> Result<Vec<Document>, RenderError>
          `per_connection_buffer_limit_bytes: {buffer_limit}` for answers above 1 MiB."
     );
     Ok(vec![
-        document("bootstrap-extensions", &head, json!({"bootstrap_extensions": extensions})),
+        document("bootstrap-extensions", &head, of_bootstrap),
         document("http-filters", above_routes, json!({"http_filters": filters})),
         document("routes", &of_routes, json!({"routes": routes})),
         document(

@@ -52,6 +52,11 @@ fn envoy_filter(parts: &Parts<'_>, host: &str) -> Result<Document, RenderError> 
 
     let mut patches: Vec<Value> =
         parts.clusters().into_iter().map(|cluster| patch("CLUSTER", json!({}), "ADD", cluster)).collect();
+    if let Some(secrets) = parts.bootstrap_secrets() {
+        // Read by proxies that start.
+        let value = json!({"static_resources": {"secrets": secrets}});
+        patches.push(patch("BOOTSTRAP", json!({}), "MERGE", value));
+    }
     let own = json!({"per_connection_buffer_limit_bytes": buffer_limit});
     patches.push(patch("LISTENER", listener_of(options.context, host), "MERGE", own));
     patches.extend(

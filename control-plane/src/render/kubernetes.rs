@@ -18,6 +18,9 @@ use crate::yaml;
 const CONTROL_PLANE_USER: u32 = 10_001;
 const ENVOY_USER: u32 = 101;
 
+/// The variable with the token for the xDS port, where the configuration names none: 16 characters or more.
+const XDS_TOKEN: &str = "AI_WARP_XDS_TOKEN";
+
 /// What all documents are made of.
 struct Plan<'a> {
     options: &'a RenderOptions,
@@ -32,6 +35,11 @@ pub(super) fn render(loaded: &Loaded, text: &str, options: &RenderOptions) -> Re
     if [server.port, control_plane.port, control_plane.xds_port].contains(&0) {
         return Err(RenderError::Missing(
             "server.port and the ports of controlPlane: others must know them, so not 0",
+        ));
+    }
+    if control_plane.xds_tls.is_some() {
+        return Err(RenderError::Missing(
+            "controlPlane.xdsTls: is not rendered; gateways show a token, in a network of pods",
         ));
     }
     let plan = Plan { options, loaded, variables: variables(&loaded.config)? };
@@ -64,16 +72,36 @@ fn variables(config: &Config) -> Result<Vec<String>, RenderError> {
     let valkey =
         config.storage.valkey.password.clone().filter(|_| config.storage.kind == StorageType::Valkey);
     let of_valkey = valkey.map(|secret| ("storage.valkey.password".to_owned(), secret));
+    let named = |path: &str, secret: &Secret| (path.to_owned(), secret.clone());
+    let at = &config.control_plane;
+    let tokens = at.api_tokens.iter().map(|token| named("controlPlane.apiTokens", token));
+    let tokens = tokens.chain(at.xds_tokens.iter().map(|token| named("controlPlane.xdsTokens", token)));
+    let tls = config.server.tls.iter().flat_map(|tls| {
+        [&tls.certificate, &tls.private_key]
+            .into_iter()
+            .chain(&tls.client_ca)
+            .map(|part| named("server.tls", part))
+    });
     let mut variables = Vec::new();
-    for (path, secret) in of_endpoints.chain(of_valkey) {
+    for (path, secret) in of_endpoints.chain(of_valkey).chain(tokens).chain(tls) {
         match secret {
             Secret::Env(name) => variables.push(name),
             Secret::Literal(_) | Secret::File(_) => return Err(RenderError::NotFromEnvironment { path }),
         }
     }
+    variables.push(xds_token(config));
     variables.sort();
     variables.dedup();
     Ok(variables)
+}
+
+/// The variable with the token that gateways show to the control plane.
+fn xds_token(config: &Config) -> String {
+    let configured = config.control_plane.xds_tokens.iter().find_map(|token| match token {
+        Secret::Env(name) => Some(name.clone()),
+        Secret::Literal(_) | Secret::File(_) => None,
+    });
+    configured.unwrap_or_else(|| XDS_TOKEN.to_owned())
 }
 
 /// The configuration `text` for a pod, which others must reach.
@@ -81,17 +109,25 @@ fn configuration(text: &str) -> Result<String, RenderError> {
     let mut config: Value = serde_saphyr::from_str(text)
         .map_err(|_| RenderError::Missing("the configuration can be read, and then it cannot"))?;
     if let Some(config) = config.as_object_mut() {
-        for section in ["server", "controlPlane"] {
-            let section = config.entry(section).or_insert(Value::Null);
+        for name in ["server", "controlPlane"] {
+            let section = config.entry(name).or_insert(Value::Null);
             if section.is_null() {
                 *section = json!({});
             }
             if let Some(section) = section.as_object_mut() {
                 section.insert("hostname".to_owned(), "0.0.0.0".into());
+                if name == "controlPlane" && !section.contains_key("xdsTokens") {
+                    section.insert("xdsTokens".to_owned(), json!([format!("${{{XDS_TOKEN}}}")]));
+                }
             }
         }
     }
     Ok(yaml::text(&config))
+}
+
+/// An environment variable out of the Secret `secret`.
+fn from_secret(name: &str, secret: &str) -> Value {
+    json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}})
 }
 
 /// A part of what is made.

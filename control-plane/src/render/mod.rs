@@ -21,7 +21,7 @@ use ai_warp_core::config::{Access, Gateway, StorageType};
 use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, SYNC_CLUSTER};
 use serde_json::{Value, json};
 
-use crate::bootstrap::{self, BootstrapOptions};
+use crate::bootstrap::{self, BootstrapOptions, Link};
 use crate::config::Loaded;
 use crate::filter_code::FilterCode;
 use crate::host_port::HostPort;
@@ -72,8 +72,8 @@ pub struct RenderOptions {
     pub filter: PathBuf,
     /// Where Envoy finds its secrets.
     pub secrets_dir: PathBuf,
-    /// `HOST:PORT` of a control plane's xDS port; without one there are no sessions, and limits are each Envoy's own.
-    pub control_plane: Option<HostPort>,
+    /// The way to a control plane; without one there are no sessions, and limits are each Envoy's own.
+    pub link: Option<Link>,
     /// Name of the Envoy, or of what is made on Kubernetes.
     pub name: String,
     /// The Kubernetes namespace.
@@ -214,24 +214,44 @@ impl<'a> Parts<'a> {
         let filter =
             FilterCode { path: options.filter.clone(), sha256: String::new(), bytes: Vec::new().into() };
         let mut warnings = Vec::new();
-        let gateway = match options.control_plane {
+        let gateway = match options.link {
             // The control plane calls them by these names, whatever it is configured with.
             Some(_) => loaded.gateway.clone(),
             None => naming::by_content(&alone(loaded, &mut warnings), &filter),
         };
         let (destinations, files) = secrets::plan(&loaded.config, &gateway, &options.secrets_dir)?;
-        let server = &loaded.config.server;
+        let mut server = loaded.config.server.clone();
+        if let Some(listen) = &options.listen {
+            server.hostname.clone_from(&listen.host);
+            server.port = listen.port;
+        }
+        if server.tls.is_some() {
+            if options.target == Target::Envoy {
+                return Err(RenderError::Missing(
+                    "server.tls: is not rendered yet; leave it out, and put TLS before it",
+                ));
+            }
+            warnings
+                .push("server.tls: the listener is not the gateway's own here, nor is its TLS".to_owned());
+        }
         let inputs = Inputs {
             gateway: &gateway,
-            hostname: options.listen.as_ref().map_or(&server.hostname, |listen| &listen.host),
-            port: options.listen.as_ref().map_or(server.port, |listen| listen.port),
+            server: &server,
+            tls: None,
             destinations: &destinations,
+            inherited: &[],
             filter: &filter,
         };
         let path = options.filter.to_string_lossy().into_owned();
         let resources = build(inputs, &NodeTraits { port: None, filter_path: Some(path) });
         let settled = settled::settle(&resources, &files, ecds_source(options).as_ref())?;
         Ok(Self { options, settled, files, bootstrap: bootstrap_of(options), warnings })
+    }
+
+    /// The secrets of the bootstrap: the token for the control plane, where one is shown.
+    fn bootstrap_secrets(&self) -> Option<&Value> {
+        let secrets = self.bootstrap.pointer("/static_resources/secrets")?;
+        secrets.as_array().is_some_and(|secrets| !secrets.is_empty()).then_some(secrets)
     }
 
     /// The clusters of the control plane, where there is one, and all others.
@@ -260,18 +280,18 @@ fn alone(loaded: &Loaded, warnings: &mut Vec<String>) -> Gateway {
 
 /// The bootstrap without anything that is asked for, and without clusters of a control plane that is not there.
 fn bootstrap_of(options: &RenderOptions) -> Value {
-    let nowhere = HostPort { host: "127.0.0.1".to_owned(), port: 0 };
+    let nowhere = Link { control_planes: Vec::new(), token: None, tls: None };
     let mut bootstrap = bootstrap::value(&BootstrapOptions {
-        control_plane: options.control_plane.clone().unwrap_or(nowhere),
+        link: options.link.clone().unwrap_or(nowhere),
         admin: options.admin.clone(),
         port: None,
-        filter: options.control_plane.as_ref().map(|_| options.filter.clone()),
+        filter: options.link.as_ref().map(|_| options.filter.clone()),
         node_id: options.name.clone(),
     });
     if let Some(fields) = bootstrap.as_object_mut() {
         fields.shift_remove("dynamic_resources");
     }
-    if options.control_plane.is_none()
+    if options.link.is_none()
         && let Some(clusters) =
             bootstrap.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut)
     {
@@ -284,7 +304,7 @@ fn bootstrap_of(options: &RenderOptions) -> Value {
 /// Where the gateway's filter comes from, if it is the control plane: the same that answers for all of xDS.
 fn ecds_source(options: &RenderOptions) -> Option<Value> {
     let bootstrap = bootstrap::value(&BootstrapOptions {
-        control_plane: options.control_plane.clone()?,
+        link: options.link.clone()?,
         admin: options.admin.clone(),
         port: None,
         filter: None,
@@ -310,9 +330,10 @@ fn needs(parts: &Parts<'_>) -> String {
         };
         lines.push(format!("It needs {} with {what} {}.", file.path.display(), file.endpoint));
     }
-    lines.extend(match &options.control_plane {
-        Some(address) => {
-            let address = address.to_string();
+    lines.extend(match &options.link {
+        Some(link) => {
+            let addresses: Vec<String> = link.control_planes.iter().map(HostPort::to_string).collect();
+            let address = addresses.join(", ");
             vec![format!("Sessions, limits and changes of models, routes and limits come from the control plane at {address}.")]
         }
         None => vec!["There is no control plane: no sessions, and limits hold for each Envoy.".to_owned()],

@@ -27,7 +27,7 @@ fn options(target: Target) -> RenderOptions {
         admin: "127.0.0.1:9901".parse().unwrap(),
         filter: "/etc/ai-warp/filter.wasm".into(),
         secrets_dir: "/etc/ai-warp/secrets".into(),
-        control_plane: None,
+        link: None,
         name: "ai".to_owned(),
         namespace: "edge".to_owned(),
         context: Context::Gateway,
@@ -98,8 +98,9 @@ fn a_whole_configuration_of_an_envoy() {
 
 #[test]
 fn an_envoy_with_a_control_plane() {
-    let options =
-        RenderOptions { control_plane: Some("cp.internal:18001".parse().unwrap()), ..options(Target::Envoy) };
+    let token = Some(bootstrap::TokenSource::File("/etc/ai-warp/xds-token".into()));
+    let link = Link { control_planes: vec!["cp.internal:18001".parse().unwrap()], token, tls: None };
+    let options = RenderOptions { link: Some(link), ..options(Target::Envoy) };
     let rendered = File::new(CONFIG).render(&options).unwrap();
     assert!(rendered.warnings.is_empty(), "{:?}", rendered.warnings);
     let value = &rendered.documents[0].value;
@@ -108,6 +109,7 @@ fn an_envoy_with_a_control_plane() {
     let source = filter.pointer("/config_discovery/config_source").unwrap();
     insta::assert_snapshot!(yaml::text(source));
     assert!(filter.pointer("/config_discovery/default_config").is_some(), "for the time without it");
+    assert!(value.pointer("/static_resources/secrets/0").is_some(), "what it shows to the control plane");
     let clusters = value.pointer("/static_resources/clusters").and_then(Value::as_array).unwrap();
     let names: Vec<&str> = clusters.iter().map(|cluster| cluster["name"].as_str().unwrap()).collect();
     assert_eq!(

@@ -1,8 +1,8 @@
-//! The aggregated discovery service: one stream per Envoy, state of the world.
+//! The aggregated discovery service: one stream per Envoy.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
@@ -17,10 +17,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::push::{Heard, Push};
-use super::resources::{self, Destination, Inputs, NodeTraits, Resources, naming};
-use super::retired::Retired;
-use super::{Fleet, XdsState};
+use super::push::{Heard, Push, Update};
+use super::resources::{self, Destination, Inputs, Kind, NodeTraits, Resources, naming};
+use super::retired::{self, Retired};
+use super::{Fleet, XdsState, protocol};
 
 /// Responses that may wait for a slow Envoy. Each kind has at most one outstanding, so there are never more.
 const OUTBOX: usize = 8;
@@ -46,25 +46,6 @@ pub(super) enum Scope {
     Filter,
 }
 
-impl Ads {
-    /// Serves one Envoy for as long as it is connected.
-    pub(super) async fn open(
-        &self,
-        request: Request<Streaming<DiscoveryRequest>>,
-        scope: Scope,
-    ) -> Result<Response<Responses<DiscoveryResponse>>, Status> {
-        let mut requests = request.into_inner();
-        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
-        let node =
-            first.node.clone().ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
-        let (outbox, responses) = mpsc::channel(OUTBOX);
-        let span = info_span!("envoy", node = %node.id);
-        let session = Session::new(self.state.clone(), &node, scope, outbox);
-        tokio::spawn(session.run(first, requests).instrument(span));
-        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
-    }
-}
-
 pub(super) type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -76,24 +57,48 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        self.open(request, Scope::Everything).await
+        self.serve(request.into_inner(), Scope::Everything).await
     }
 
     async fn delta_aggregated_resources(
         &self,
-        _: Request<Streaming<DeltaDiscoveryRequest>>,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        Err(Status::unimplemented("this control plane speaks state-of-the-world ADS: api_type GRPC"))
+        self.serve(request.into_inner(), Scope::Everything).await
+    }
+}
+
+impl Ads {
+    /// Serves one Envoy for as long as it is connected.
+    pub(super) async fn serve<R: protocol::Request>(
+        &self,
+        mut requests: Streaming<R>,
+        scope: Scope,
+    ) -> Result<Response<Responses<R::Response>>, Status> {
+        let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
+        let node = first
+            .node()
+            .cloned()
+            .ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
+        let (outbox, responses) = mpsc::channel(OUTBOX);
+        let span = info_span!("envoy", node = %node.id);
+        let session = Session::<R>::new(self.state.clone(), &node, scope, outbox);
+        tokio::spawn(session.run(first, requests).instrument(span));
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
 }
 
 /// One connected Envoy. Ends when its stream does.
-struct Session {
+struct Session<R: protocol::Request> {
     state: XdsState,
     traits: NodeTraits,
     scope: Scope,
-    outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>,
+    outbox: mpsc::Sender<Result<R::Response, Status>>,
     retired: Retired,
+    /// When the resources change by themselves, because the first of the retired goes.
+    expiry: Option<Instant>,
+    /// Clusters that Envoy had before it connected.
+    inherited: Vec<String>,
     membership: Membership,
 }
 
@@ -109,50 +114,57 @@ impl Drop for Membership {
     }
 }
 
-impl Session {
+impl<R: protocol::Request> Session<R> {
     fn new(
         state: XdsState,
         node: &Node,
         scope: Scope,
-        outbox: mpsc::Sender<Result<DiscoveryResponse, Status>>,
+        outbox: mpsc::Sender<Result<R::Response, Status>>,
     ) -> Self {
         let key = state.fleet.join(&node.id, &envoy_version(node));
         let membership = Membership { fleet: Arc::clone(&state.fleet), key };
-        Self { state, traits: node_traits(node), scope, outbox, retired: Retired::default(), membership }
+        Self {
+            state,
+            traits: node_traits(node),
+            scope,
+            outbox,
+            retired: Retired::default(),
+            expiry: None,
+            inherited: Vec::new(),
+            membership,
+        }
     }
 
-    async fn run(mut self, first: DiscoveryRequest, mut requests: Streaming<DiscoveryRequest>) {
+    async fn run(mut self, first: R, mut requests: Streaming<R>) {
         info!("connected");
-        let (resources, mut expiry) = self.build();
-        let mut push = Push::new(resources, self.traits.filter_path.is_none());
-        self.hear(&mut push, &first);
+        let resources = self.build();
+        let grace = retired::grace(&self.state.config.borrow().gateway);
+        let mut push = Push::new(resources, self.traits.filter_path.is_none(), grace);
+        self.hear(&mut push, first);
         loop {
-            while let Some((kind, response)) = push.next(Instant::now()) {
-                debug!(kind = kind.label(), version = response.version_info, "push");
-                self.state.fleet.sent(self.membership.key, kind, &response.version_info);
-                if self.outbox.send(Ok(response)).await.is_err() {
+            while let Some(update) = push.next(Instant::now()) {
+                let Update { kind, version, .. } = &update;
+                debug!(kind = kind.label(), version, "push");
+                self.state.fleet.sent(self.membership.key, *kind, version);
+                if self.outbox.send(Ok(R::response(&update))).await.is_err() {
                     break;
                 }
             }
-            let wake_at = [push.wake_at(), expiry].into_iter().flatten().min();
+            let wake_at = [push.wake_at(), self.expiry].into_iter().flatten().min();
             tokio::select! {
                 request = requests.message() => match request {
-                    Ok(Some(request)) => self.hear(&mut push, &request),
+                    Ok(Some(request)) => self.hear(&mut push, request),
                     Ok(None) | Err(_) => break,
                 },
                 changed = changed(&mut self.state) => {
                     if changed.is_err() {
                         break;
                     }
-                    let (resources, next_expiry) = self.build();
-                    push.update(resources);
-                    expiry = next_expiry;
+                    push.update(self.build());
                 }
                 () = sleep_until(wake_at) => {
-                    if expiry.is_some_and(|at| at <= Instant::now()) {
-                        let (resources, next_expiry) = self.build();
-                        push.update(resources);
-                        expiry = next_expiry;
+                    if self.expiry.is_some_and(|at| at <= Instant::now()) {
+                        push.update(self.build());
                     }
                 }
             }
@@ -160,36 +172,45 @@ impl Session {
         info!("disconnected");
     }
 
-    /// The resources for this Envoy now, and when they change by themselves.
-    fn build(&mut self) -> (Resources, Option<Instant>) {
+    /// The resources for this Envoy now.
+    fn build(&mut self) -> Resources {
         let loaded = Arc::clone(&self.state.config.borrow_and_update());
         let now = Instant::now();
         let tokens = Arc::clone(&self.state.tokens.borrow_and_update());
-        let (gateway, destinations, expiry) = match self.scope {
+        let (gateway, destinations) = match self.scope {
             Scope::Everything => {
                 let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
                 let mut destinations = Destination::all(&gateway, &loaded.secrets, &tokens);
-                self.retired.update(&destinations, Duration::from_millis(gateway.longest_timeout_ms()), now);
+                self.retired.update(&destinations, retired::grace(&gateway), now);
                 let (retired, expiry) = self.retired.at(now);
+                self.expiry = expiry;
                 destinations.extend(retired);
-                (gateway, destinations, expiry)
+                (gateway, destinations)
             }
             // What was rendered has the names as they are.
-            Scope::Filter => (loaded.gateway.clone(), Vec::new(), None),
+            Scope::Filter => (loaded.gateway.clone(), Vec::new()),
         };
         let inputs = Inputs {
             gateway: &gateway,
-            hostname: &loaded.config.server.hostname,
-            port: loaded.config.server.port,
+            server: &loaded.config.server,
+            tls: loaded.secrets.listeners.server_tls.as_ref(),
             destinations: &destinations,
+            inherited: &self.inherited,
             filter: &self.state.filter,
         };
-        (resources::build(inputs, &self.traits), expiry)
+        resources::build(inputs, &self.traits)
     }
 
-    fn hear(&self, push: &mut Push, request: &DiscoveryRequest) {
+    fn hear(&mut self, push: &mut Push, request: R) {
+        let said = request.said();
+        if said.type_url == Kind::Cluster.type_url() && !said.has.is_empty() {
+            // Until the filter has its new configuration, routes must still lead there.
+            self.inherited = said.has.keys().cloned().collect();
+            push.update(self.build());
+        }
+        let type_url = said.type_url.clone();
         let (fleet, key) = (&self.state.fleet, self.membership.key);
-        match push.hear(request, Instant::now()) {
+        match push.hear(said, Instant::now()) {
             Heard::Accepted { kind, version } => {
                 debug!(kind = kind.label(), version, "accepted");
                 fleet.acknowledged(key, kind, &version);
@@ -202,7 +223,7 @@ impl Session {
                 fleet.refused(key, kind, &version, &reason);
             }
             Heard::Unknown => {
-                debug!(type_url = request.type_url, "asked for a type this server does not have")
+                debug!(type_url, "asked for a type this server does not have")
             }
             Heard::Nothing => {}
         }

@@ -32,20 +32,20 @@ impl ExtensionConfigDiscoveryService for Ecds {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamExtensionConfigsStream>, Status> {
-        self.0.open(request, Scope::Filter).await
+        self.0.serve(request.into_inner(), Scope::Filter).await
     }
 
     async fn delta_extension_configs(
         &self,
-        _: Request<Streaming<DeltaDiscoveryRequest>>,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaExtensionConfigsStream>, Status> {
-        Err(Status::unimplemented("this control plane speaks the state of the world: api_type GRPC"))
+        self.0.serve(request.into_inner(), Scope::Filter).await
     }
 
     async fn fetch_extension_configs(
         &self,
         _: Request<DiscoveryRequest>,
     ) -> Result<Response<DiscoveryResponse>, Status> {
-        Err(Status::unimplemented("this control plane speaks streams: api_type GRPC"))
+        Err(Status::unimplemented("this control plane speaks streams"))
     }
 }

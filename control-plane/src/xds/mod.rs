@@ -7,6 +7,7 @@
 mod ads;
 mod ecds;
 mod fleet;
+mod protocol;
 mod push;
 pub mod resources;
 mod retired;

@@ -6,17 +6,24 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use ai_warp_core::config::Gateway;
+
 use super::resources::Destination;
 
 /// How long a cluster outlives its destination, beside the time in which an exchange may begin attempts.
 const LINGER: Duration = Duration::from_secs(60);
 
+/// How long requests may ask for the destinations of `gateway` once another configuration is in force.
+pub(super) fn grace(gateway: &Gateway) -> Duration {
+    LINGER + Duration::from_millis(gateway.longest_timeout_ms())
+}
+
 /// What is kept of past configurations, by name.
 #[derive(Debug, Default)]
 pub(super) struct Retired {
     current: BTreeMap<String, Destination>,
-    /// Of the exchanges that were planned with `current`.
-    longest_exchange: Duration,
+    /// That of `current`.
+    grace: Duration,
     leaving: BTreeMap<String, Leaving>,
 }
 
@@ -27,10 +34,9 @@ struct Leaving {
 }
 
 impl Retired {
-    /// Takes note of the destinations in force from `now` on, and of the longest time in which an exchange planned with them
-    /// may ask for one.
-    pub(super) fn update(&mut self, current: &[Destination], longest_exchange: Duration, now: Instant) {
-        let until = now + LINGER + std::mem::replace(&mut self.longest_exchange, longest_exchange);
+    /// Takes note of the destinations in force from `now` on, and of their [`grace`].
+    pub(super) fn update(&mut self, current: &[Destination], grace: Duration, now: Instant) {
+        let until = now + std::mem::replace(&mut self.grace, grace);
         let named = current.iter().map(|destination| (destination.name().to_owned(), destination.clone()));
         for (name, destination) in std::mem::replace(&mut self.current, named.collect()) {
             self.leaving.insert(name, Leaving { destination, until });
@@ -85,7 +91,7 @@ mod tests {
         // The exchanges that may need it are those of the old configuration.
         retired.update(&one, Duration::ZERO, start);
         let until = retired.at(start).1.unwrap();
-        assert_eq!(until, start + LINGER + LONGEST);
+        assert_eq!(until, start + LONGEST);
         assert_eq!(names(&retired, until - Duration::from_millis(1)), ["provider/b"]);
         assert!(names(&retired, until).is_empty());
         retired.update(&both, LONGEST, start);

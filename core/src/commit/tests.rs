@@ -61,9 +61,26 @@ fn turns_that_end_while_a_batch_is_under_way_go_with_the_next() {
     assert!(!queue.has_waiters());
 }
 
+/// Loses the reply to the first batch, so that the next loss is taken for an outage.
+fn doubt(queue: &mut CommitQueue<String>) {
+    queue.next_batch(0).unwrap();
+    assert!(queue.on_reply(Reply::Lost, 0).is_empty(), "nobody is told yet");
+}
+
+#[test]
+fn a_batch_whose_reply_was_lost_is_sent_once_more_at_once() {
+    let mut queue = waiting(1);
+    doubt(&mut queue);
+    queue.push(&turn(2, 1), "2".into(), 250).unwrap();
+    assert_eq!(ids(&queue.next_batch(0).unwrap()), [1, 2]);
+    assert_eq!(released(queue.on_reply(answered(&[Stored, Stored]), 1)), who(&["1", "2"], true));
+    assert_eq!(queue.counts(), Counts { stored: 2, ..Counts::default() });
+}
+
 #[test]
 fn a_failed_batch_releases_everybody_and_is_sent_again_in_order() {
     let mut queue = waiting(1);
+    doubt(&mut queue);
     queue.next_batch(0).unwrap();
     queue.push(&turn(2, 1), "2".into(), 250).unwrap();
     assert_eq!(released(queue.on_reply(Reply::Lost, 100)), who(&["1", "2"], false));
@@ -141,6 +158,7 @@ fn a_batch_that_is_rejected_is_sent_turn_by_turn() {
 #[test]
 fn the_wait_before_trying_again_grows_to_its_cap() {
     let mut queue = waiting(1);
+    doubt(&mut queue);
     let mut now = 0;
     let mut waits = Vec::new();
     for _ in 0..7 {
@@ -156,6 +174,7 @@ fn the_wait_before_trying_again_grows_to_its_cap() {
 #[test]
 fn what_is_kept_is_bounded_and_the_oldest_go_first() {
     let mut queue = waiting(1);
+    doubt(&mut queue);
     queue.next_batch(0).unwrap();
     queue.on_reply(Reply::Lost, 0);
     for number in 2..=40 {

@@ -21,11 +21,11 @@ pub use gateway::{
     Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy,
 };
 pub use schema::{
-    AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ControlPlaneConfig, EndpointConfig, EndpointSecret,
-    GcpConfig, LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig, ProviderConfig,
-    RateConfig, RestoreConfig, RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig,
-    RouteModelConfig, RouteModelEntry, SecretRole, ServerConfig, StorageConfig, StorageType, TokensConfig,
-    ValkeyConfig,
+    AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ControlPlaneConfig, CorsConfig, EndpointConfig,
+    EndpointSecret, GcpConfig, LimitsConfig, MemoryConfig, ModelConfig, ModelEntry, ModelLimitsConfig,
+    ProviderConfig, RateConfig, RestoreConfig, RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig,
+    RouteModelConfig, RouteModelEntry, SecretRole, ServerConfig, StorageConfig, StorageType, TlsConfig,
+    TokensConfig, ValkeyConfig,
 };
 pub use secret::{Secret, SecretError};
 pub use time_window::TimeWindow;

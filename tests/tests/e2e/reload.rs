@@ -1,62 +1,16 @@
 //! A changed configuration is in force within a second, and no request notices but by its effect.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ai_warp_simulator::{Options, Provider, Simulator};
-use ai_warp_tests::{Config, Gateway, PATIENCE, Stack, eventually, within};
+use ai_warp_tests::{Config, Load, PATIENCE, Stack, eventually};
 use serde_json::{Value, json};
-use tokio::task::{JoinHandle, JoinSet};
 
 /// Requests a second of the load.
 const RATE: u32 = 50;
 
 /// How soon a change is in force.
 const IN_FORCE: Duration = Duration::from_secs(1);
-
-/// Prompts at a steady rate, whole and streamed in turn.
-struct Load {
-    stop: Arc<AtomicBool>,
-    task: JoinHandle<(usize, Vec<String>)>,
-}
-
-impl Load {
-    fn start(gateway: &Gateway) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, gateway) = (Arc::clone(&stop), gateway.clone());
-        let task = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_secs(1) / RATE);
-            let (mut requests, mut sent) = (JoinSet::new(), 0);
-            while !stopped.load(Ordering::Relaxed) {
-                ticks.tick().await;
-                let (gateway, stream) = (gateway.clone(), sent % 2 == 1);
-                requests.spawn(async move { failure_of(&gateway, stream).await });
-                sent += 1;
-            }
-            let outcomes = requests.join_all().await;
-            (sent, outcomes.into_iter().flatten().collect())
-        });
-        Self { stop, task }
-    }
-
-    /// Ends the load; panics with every request that failed.
-    async fn expect_no_failure(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let (sent, failures) = within("the load ends", PATIENCE, self.task).await.unwrap();
-        assert!(sent > 10, "only {sent} requests were sent");
-        assert!(failures.is_empty(), "{} of {sent} requests failed: {failures:#?}", failures.len());
-    }
-}
-
-/// What went wrong with one request, if anything did.
-async fn failure_of(gateway: &Gateway, stream: bool) -> Option<String> {
-    match gateway.try_prompt(&json!({"prompt": "hi", "stream": stream})).await {
-        Ok(reply) if reply.status == 200 && (!stream || reply.text().contains("event: end")) => None,
-        Ok(reply) => Some(format!("{} {}", reply.status, reply.text())),
-        Err(error) => Some(format!("{error:?}")),
-    }
-}
 
 /// Writes a change, and waits until an answer shows it.
 async fn change(
@@ -94,7 +48,7 @@ async fn another_order_limit_and_key_are_in_force_within_a_second_and_fail_no_re
         .models(["openai:ok", "gemini:ok"])
         .start()
         .await;
-    let load = Load::start(stack.gateway());
+    let load = Load::start(stack.gateway(), RATE);
 
     let order = |config: &mut Config| _ = config.models(["gemini:ok", "openai:ok"]);
     change(&mut stack, "another order", order, answered_by("gemini:ok")).await;
@@ -116,7 +70,7 @@ async fn providers_come_and_go_within_a_second_and_fail_no_request() {
     let second = Simulator::start(Options::default()).await.unwrap();
     let by_address = format!("http://{}/openai/v1", second.address());
     let by_name = format!("http://localhost:{}/gemini/v1beta", second.address().port());
-    let load = Load::start(stack.gateway());
+    let load = Load::start(stack.gateway(), RATE);
 
     let added = move |config: &mut Config| {
         config.provider("second", json!({"dialect": "openai", "baseUrl": by_address, "apiKey": "sim-key"}));
@@ -146,7 +100,7 @@ async fn a_provider_that_changes_is_never_met_halfway() {
     let elsewhere = Options { api_key: "another-key".to_owned(), ..Options::default() };
     let second = Simulator::start(elsewhere).await.unwrap();
     let port = second.address().port();
-    let load = Load::start(stack.gateway());
+    let load = Load::start(stack.gateway(), RATE);
 
     // Another address, another format and another key at once: old and new must never be mixed.
     let moved = move |config: &mut Config| {

@@ -1,33 +1,14 @@
 //! Providers over TLS: the right one is asked, a wrong one is not trusted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ai_warp_simulator::{Options, Simulator, Tls};
-use ai_warp_tests::Stack;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use ai_warp_tests::{Authority, Identity, Stack};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A certificate authority and a server certificate of it for `name`.
-fn certificates(folder: &Path, name: &str) -> (PathBuf, Tls) {
-    let file = |suffix: &str| folder.join(format!("{name}-{suffix}.pem"));
-    let authority_key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.distinguished_name.push(DnType::CommonName, format!("authority of {name}"));
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = file("ca");
-    std::fs::write(&ca, authority.self_signed(&authority_key).unwrap().pem()).unwrap();
-    let issuer = Issuer::new(authority, authority_key);
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let tls = Tls { certificate: file("certificate"), key: file("key") };
-    std::fs::write(&tls.certificate, certificate.pem()).unwrap();
-    std::fs::write(&tls.key, key.serialize_pem()).unwrap();
-    (ca, tls)
-}
-
-async fn simulator_of(tls: Tls) -> Simulator {
+async fn simulator_of(identity: Identity) -> Simulator {
+    let tls = Tls { certificate: identity.certificate, key: identity.key };
     Simulator::start(Options { tls: Some(tls), ..Options::default() }).await.unwrap()
 }
 
@@ -40,14 +21,16 @@ fn provider(simulator: &Simulator, host: &str, ca: &Path) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_is_asked_over_tls_only_where_its_certificate_is_right() {
     let folder = TempDir::new().unwrap();
-    let (ca, tls) = certificates(folder.path(), "localhost");
-    let (other_ca, other_tls) = certificates(folder.path(), "elsewhere.test");
-    let (good, other) = (simulator_of(tls).await, simulator_of(other_tls).await);
+    let (authority, other_authority) =
+        (Authority::new(folder.path(), "one"), Authority::new(folder.path(), "other"));
+    let (ca, other_ca) = (authority.file(), other_authority.file());
+    let good = simulator_of(authority.issue("localhost")).await;
+    let other = simulator_of(other_authority.issue("elsewhere.test")).await;
     let providers = [
-        ("right", provider(&good, "localhost", &ca)),
-        ("untrusted", provider(&good, "localhost", &other_ca)),
-        ("misnamed", provider(&other, "localhost", &other_ca)),
-        ("unnamed", provider(&good, "127.0.0.1", &ca)),
+        ("right", provider(&good, "localhost", ca)),
+        ("untrusted", provider(&good, "localhost", other_ca)),
+        ("misnamed", provider(&other, "localhost", other_ca)),
+        ("unnamed", provider(&good, "127.0.0.1", ca)),
     ];
     let stack = Stack::builder()
         .configure(move |config| {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Document, Part, Plan, confined, one_by_one, probe};
-use crate::bootstrap::{self, BootstrapOptions};
+use super::{Document, Part, Plan, confined, from_secret, one_by_one, probe, xds_token};
+use crate::bootstrap::{self, BootstrapOptions, Link, TokenSource};
 use crate::host_port::HostPort;
 use crate::yaml;
 
@@ -47,8 +47,9 @@ fn bootstrap_of(plan: &Plan<'_>) -> Value {
         host: plan.name(Part::ControlPlane.suffix()),
         port: plan.loaded.config.control_plane.xds_port,
     };
+    let token = Some(TokenSource::Env(xds_token(&plan.loaded.config)));
     let mut bootstrap = bootstrap::value(&BootstrapOptions {
-        control_plane,
+        link: Link { control_planes: vec![control_plane], token, tls: None },
         admin: HostPort { host: "127.0.0.1".to_owned(), port: ADMIN_PORT },
         port: None,
         filter: None,
@@ -130,7 +131,10 @@ fn pod(plan: &Plan<'_>) -> Value {
                 "--disable-hot-restart",
                 "--drain-time-s", seconds.to_string(),
             ],
-            "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+            "env": [
+                {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                from_secret(&xds_token(&plan.loaded.config), &plan.name("secrets")),
+            ],
             "ports": [
                 {"name": "http", "containerPort": plan.loaded.config.server.port},
                 {"name": "probes", "containerPort": PROBES_PORT},

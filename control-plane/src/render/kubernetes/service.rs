@@ -3,7 +3,7 @@
 use ai_warp_core::config::StorageType;
 use serde_json::{Value, json};
 
-use super::{Document, Part, Plan, confined, one_by_one, probe};
+use super::{Document, Part, Plan, confined, from_secret, one_by_one, probe};
 use crate::server::DRAIN_DEADLINE;
 
 /// Control planes where they share a store.
@@ -45,11 +45,7 @@ pub(super) fn documents(plan: &Plan<'_>) -> Vec<Document> {
 fn pod(plan: &Plan<'_>) -> Value {
     let ports = &plan.loaded.config.control_plane;
     let secrets = plan.name("secrets");
-    let environment: Vec<Value> = plan
-        .variables
-        .iter()
-        .map(|name| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secrets, "key": name}}}))
-        .collect();
+    let environment: Vec<Value> = plan.variables.iter().map(|name| from_secret(name, &secrets)).collect();
     json!({
         "terminationGracePeriodSeconds": LEAVING_SECONDS + DRAIN_DEADLINE.as_secs() + GRACE_SECONDS,
         "containers": [{

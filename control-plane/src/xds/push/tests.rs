@@ -1,9 +1,22 @@
 //! The order of pushes, against an Envoy played by hand.
 
-use envoy_types::pb::google::rpc::Status;
-
 use super::super::resources::tests::{resources, with_keys};
 use super::*;
+
+const GRACE: Duration = Duration::from_secs(180);
+
+/// What Envoy is sent.
+#[derive(Debug)]
+struct Got {
+    version: String,
+    nonce: String,
+    changed: BTreeMap<String, String>,
+    removed: Vec<String>,
+}
+
+fn owned(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
 
 /// An Envoy that asks and answers as the real one does.
 struct Envoy {
@@ -13,34 +26,49 @@ struct Envoy {
 
 impl Envoy {
     fn connect(resources: Resources, fetches_code: bool) -> Self {
-        Self { push: Push::new(resources, fetches_code), now: Instant::now() }
+        Self { push: Push::new(resources, fetches_code, GRACE), now: Instant::now() }
     }
 
     fn says(&mut self, kind: Kind, names: &[&str], nonce: &str, error: Option<&str>) -> Heard {
-        let request = DiscoveryRequest {
+        let said = Said {
             type_url: kind.type_url().to_owned(),
-            resource_names: names.iter().map(|name| (*name).to_owned()).collect(),
-            response_nonce: nonce.to_owned(),
-            error_detail: error.map(|message| Status { message: message.to_owned(), ..Default::default() }),
-            ..Default::default()
+            nonce: nonce.to_owned(),
+            error: error.map(str::to_owned),
+            wants: Wants::All(owned(names)),
+            ..Said::default()
         };
-        self.push.hear(&request, self.now)
+        self.push.hear(said, self.now)
     }
 
     fn subscribes(&mut self, kind: Kind, names: &[&str]) {
         assert_eq!(self.says(kind, names, "", None), Heard::Nothing);
     }
 
-    fn gets(&mut self) -> Option<(Kind, DiscoveryResponse)> {
-        self.push.next(self.now)
+    /// As an Envoy that was connected before: it tells what it has.
+    fn comes_back(&mut self, kind: Kind, names: &[&str], has: &BTreeMap<String, String>) {
+        let said = Said {
+            type_url: kind.type_url().to_owned(),
+            wants: Wants::Change { more: owned(names), less: BTreeSet::new() },
+            has: has.clone(),
+            ..Said::default()
+        };
+        assert_eq!(self.push.hear(said, self.now), Heard::Nothing);
     }
 
-    fn accepts(&mut self, kind: Kind, names: &[&str]) {
-        let (pushed, response) =
-            self.gets().unwrap_or_else(|| panic!("nothing is pushed, expected {kind:?}"));
+    fn gets(&mut self) -> Option<(Kind, Got)> {
+        self.push.next(self.now).map(|update| {
+            let changed = update.changed.iter().map(|r| (r.name.clone(), r.version.clone())).collect();
+            let Update { kind, version, nonce, removed, .. } = update;
+            (kind, Got { version, nonce, changed, removed })
+        })
+    }
+
+    fn accepts(&mut self, kind: Kind, names: &[&str]) -> Got {
+        let (pushed, got) = self.gets().unwrap_or_else(|| panic!("nothing is pushed, expected {kind:?}"));
         assert_eq!(pushed, kind);
-        let heard = self.says(kind, names, &response.nonce, None);
-        assert_eq!(heard, Heard::Accepted { kind, version: response.version_info });
+        let heard = self.says(kind, names, &got.nonce, None);
+        assert_eq!(heard, Heard::Accepted { kind, version: got.version.clone() });
+        got
     }
 
     /// Everything up to the filter's configuration.
@@ -151,8 +179,8 @@ fn answers_to_older_pushes_and_unknown_types_change_nothing() {
     envoy.starts();
     assert_eq!(envoy.says(Kind::Cluster, &[], "0", Some("late")), Heard::Nothing);
     assert!(envoy.gets().is_none());
-    let unknown = DiscoveryRequest { type_url: "type.googleapis.com/x".into(), ..Default::default() };
-    assert_eq!(envoy.push.hear(&unknown, envoy.now), Heard::Unknown);
+    let unknown = Said { type_url: "type.googleapis.com/x".into(), ..Said::default() };
+    assert_eq!(envoy.push.hear(unknown, envoy.now), Heard::Unknown);
 }
 
 #[test]
@@ -227,4 +255,77 @@ fn what_signs_and_the_gateway_are_refused_apart() {
     envoy.push.update(signed("two"));
     envoy.accepts(Kind::Signer, &both);
     assert!(envoy.gets().is_none(), "it was refused and has not changed");
+}
+
+/// Names and versions of a kind.
+fn all(resources: &Resources, kind: Kind) -> BTreeMap<String, String> {
+    resources.of(kind).iter().map(|r| (r.name.clone(), r.version.clone())).collect()
+}
+
+#[test]
+fn only_what_has_changed_is_sent_and_what_is_gone_is_named() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a", "local:b"]), false);
+    envoy.subscribes(Kind::Cluster, &[]);
+    let first = envoy.accepts(Kind::Cluster, &[]);
+    assert!(first.changed.contains_key("provider/openai") && first.changed.contains_key("provider/local"));
+    envoy.push.update(with_keys(&["openai:a"]));
+    let second = envoy.accepts(Kind::Cluster, &[]);
+    assert_eq!(second.changed, BTreeMap::new());
+    assert_eq!(second.removed, ["provider/local", "provider/local/hop", "provider/local/stream"]);
+    envoy.push.update(with_keys(&["openai:a", "local:b"]));
+    let third = envoy.accepts(Kind::Cluster, &[]);
+    assert!(third.changed.keys().all(|name| name.starts_with("provider/local")) && third.removed.is_empty());
+}
+
+#[test]
+fn what_was_refused_is_sent_again_or_taken_back() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.subscribes(Kind::Cluster, &[]);
+    envoy.accepts(Kind::Cluster, &[]);
+    envoy.push.update(with_keys(&["openai:a", "local:b"]));
+    let (kind, refused) = envoy.gets().unwrap();
+    envoy.says(kind, &[], &refused.nonce, Some("one of them is bad"));
+    envoy.push.update(with_keys(&["openai:a"]));
+    let back = envoy.accepts(Kind::Cluster, &[]);
+    assert_eq!(back.removed, ["provider/local", "provider/local/hop", "provider/local/stream"]);
+}
+
+#[test]
+fn what_an_envoy_has_from_before_stays_until_its_requests_are_over() {
+    let old = with_keys(&["local:b"]);
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.comes_back(Kind::Cluster, &[], &all(&old, Kind::Cluster));
+    let clusters = envoy.accepts(Kind::Cluster, &[]);
+    assert!(!clusters.changed.contains_key("ai-warp/none"), "it has that already: {clusters:?}");
+    assert_eq!(clusters.removed, [""; 0], "its filter still uses them");
+    envoy.comes_back(Kind::Listener, &[], &all(&old, Kind::Listener));
+    envoy.subscribes(Kind::Secret, &["provider/openai/key"]);
+    envoy.accepts(Kind::Secret, &["provider/openai/key"]);
+    envoy.accepts(Kind::Listener, &[]);
+    envoy.comes_back(Kind::Route, &["gateway"], &BTreeMap::new());
+    envoy.accepts(Kind::Route, &["gateway"]);
+    envoy.comes_back(Kind::Extension, &["ai-warp.gateway"], &BTreeMap::new());
+    envoy.accepts(Kind::Extension, &["ai-warp.gateway"]);
+    assert!(envoy.gets().is_none());
+    assert_eq!(envoy.push.wake_at(), Some(envoy.now + GRACE));
+    envoy.now += GRACE;
+    let last = envoy.accepts(Kind::Cluster, &[]);
+    assert_eq!(last.removed, ["provider/local", "provider/local/hop", "provider/local/stream"]);
+    assert!(envoy.gets().is_none() && envoy.push.wake_at().is_none());
+}
+
+#[test]
+fn what_envoy_asks_for_again_is_sent_again() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.starts();
+    let change = |more: &[&str], less: &[&str]| Said {
+        type_url: Kind::Secret.type_url().to_owned(),
+        wants: Wants::Change { more: owned(more), less: owned(less) },
+        ..Said::default()
+    };
+    envoy.push.hear(change(&[], &["provider/openai/key"]), envoy.now);
+    assert!(envoy.gets().is_none());
+    envoy.push.hear(change(&["provider/openai/key"], &[]), envoy.now);
+    let (kind, again) = envoy.gets().unwrap();
+    assert_eq!((kind, again.changed.len()), (Kind::Secret, 1));
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ai_warp_core::config::ServerConfig;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::OWN_HEADERS;
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
@@ -27,7 +28,8 @@ use super::proto::{
     any, duration, extension, from_ads, header_matches, matches, number, resource, router, socket, truth,
 };
 use super::route::{ROUTES, SESSIONS_PREFIX};
-use super::{Resource, wasm};
+use super::{Resource, cors, downstream_tls, wasm};
+use crate::config::TlsIdentity;
 
 /// Name of the listener.
 pub const LISTENER: &str = "gateway";
@@ -45,17 +47,18 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// and a plan may be long.
 const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
 
-/// The listener at `hostname:port`.
-pub(super) fn gateway(hostname: &str, port: u16, buffer: u32) -> Resource {
+/// The listener of `server`, at `port`.
+pub(super) fn gateway(server: &ServerConfig, port: u16, tls: Option<&TlsIdentity>, buffer: u32) -> Resource {
     let listener = Listener {
         name: LISTENER.to_owned(),
-        address: Some(socket(hostname, port)),
+        address: Some(socket(&server.hostname, port)),
         per_connection_buffer_limit_bytes: Some(number(buffer)),
         filter_chains: vec![FilterChain {
             filters: vec![Filter {
                 name: "envoy.filters.network.http_connection_manager".to_owned(),
-                config_type: Some(filter::ConfigType::TypedConfig(any(&connection_manager()))),
+                config_type: Some(filter::ConfigType::TypedConfig(any(&connection_manager(server)))),
             }],
+            transport_socket: tls.map(downstream_tls::transport),
             ..Default::default()
         }],
         ..Default::default()
@@ -63,7 +66,7 @@ pub(super) fn gateway(hostname: &str, port: u16, buffer: u32) -> Resource {
     resource(LISTENER, &listener)
 }
 
-fn connection_manager() -> HttpConnectionManager {
+fn connection_manager(server: &ServerConfig) -> HttpConnectionManager {
     let gateway_filter = HttpFilter {
         name: wasm::GATEWAY_FILTER.to_owned(),
         config_type: Some(http_filter::ConfigType::ConfigDiscovery(ExtensionConfigSource {
@@ -79,7 +82,7 @@ fn connection_manager() -> HttpConnectionManager {
             config_source: Some(from_ads()),
             route_config_name: ROUTES.to_owned(),
         })),
-        http_filters: vec![gateway_filter, router()],
+        http_filters: server.cors.iter().map(|_| cors::filter()).chain([gateway_filter, router()]).collect(),
         // Some proxies speak nothing newer to what is behind them.
         http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
         request_timeout: Some(duration(REQUEST_TIMEOUT)),

@@ -4,8 +4,10 @@
 //! traits of one Envoy to everything that Envoy is told.
 
 mod cluster;
+mod cors;
 mod credential;
 mod destination;
+mod downstream_tls;
 mod hop;
 mod listener;
 pub(crate) mod naming;
@@ -17,9 +19,10 @@ mod wasm;
 
 use std::collections::BTreeMap;
 
-use ai_warp_core::config::Gateway;
+use ai_warp_core::config::{Gateway, ServerConfig};
 use envoy_types::pb::google::protobuf::Any;
 
+use crate::config::TlsIdentity;
 use crate::filter_code::FilterCode;
 
 pub use credential::Credential;
@@ -103,13 +106,15 @@ const BUFFER_HEADROOM: usize = 1 << 20;
 pub struct Inputs<'a> {
     /// The compiled configuration, its clusters named by [`naming::by_content`].
     pub gateway: &'a Gateway,
-    /// Address the gateway binds.
-    pub hostname: &'a str,
-    /// Port the gateway binds.
-    pub port: u16,
+    /// Where the gateway listens.
+    pub server: &'a ServerConfig,
+    /// What it serves TLS with; plain text without.
+    pub tls: Option<&'a TlsIdentity>,
     /// Where exchanges can be sent: what [`Destination::all`] says, and what earlier configurations had while requests
     /// planned with them may still be under way.
     pub destinations: &'a [Destination],
+    /// Clusters that this Envoy has beside those of `destinations`, and that requests may still ask for.
+    pub inherited: &'a [String],
     /// The filter's code.
     pub filter: &'a FilterCode,
 }
@@ -152,7 +157,7 @@ fn buffer_limit(gateway: &Gateway) -> u32 {
 
 /// Builds everything one Envoy is told.
 pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
-    let Inputs { gateway, destinations, filter, .. } = inputs;
+    let Inputs { gateway, server, tls, destinations, inherited, filter } = inputs;
     let mut resources = Resources::default();
     let code = wasm::code(filter, node);
     let buffer = buffer_limit(gateway);
@@ -173,12 +178,18 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
         }
     }
     resources.add(Kind::Cluster, cluster::sink());
-    let port = node.port.unwrap_or(inputs.port);
-    resources.add(Kind::Listener, listener::gateway(inputs.hostname, port, buffer));
+    let port = node.port.unwrap_or(server.port);
+    resources.add(Kind::Listener, listener::gateway(server, port, tls, buffer));
+    for secret in tls.map(downstream_tls::secrets).unwrap_or_default() {
+        resources.add(Kind::Secret, secret);
+    }
     resources.add(Kind::Listener, hop::listener(&code, buffer));
     resources.add(Kind::Route, hop::routes(gateway));
-    let choices: Vec<&str> = destinations.iter().flat_map(Destination::choices).collect();
-    resources.add(Kind::Route, route::gateway(gateway, &choices));
+    let mut choices: Vec<&str> = destinations.iter().flat_map(Destination::choices).collect();
+    choices.extend(inherited.iter().map(String::as_str));
+    choices.sort_unstable();
+    choices.dedup();
+    resources.add(Kind::Route, route::gateway(gateway, server.cors.as_ref(), &choices));
     resources.add(Kind::Extension, wasm::gateway_filter(gateway, &code));
     for list in resources.0.values_mut() {
         list.sort_by(|a, b| a.name.cmp(&b.name));

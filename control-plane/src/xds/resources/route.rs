@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ai_warp_core::api::{Format, errors};
-use ai_warp_core::config::Gateway;
+use ai_warp_core::config::{CorsConfig, Gateway};
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::{CLUSTER_FILTER_STATE, RETRY_HEADER, SYNC_CLUSTER};
 use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
@@ -25,12 +25,12 @@ use envoy_types::pb::google::protobuf::{Any, UInt64Value};
 use envoy_types::pb::xds::r#type::matcher::v3::{Matcher, matcher};
 use prost::Message as _;
 
-use super::Resource;
 use super::cluster::SINK;
 use super::proto::{
     any, duration, extension, header_matches, millis, number, resource, set_header, short_hash, xds_extension,
 };
 use super::wasm::GATEWAY_FILTER;
+use super::{Resource, cors};
 
 /// Name of the route configuration.
 pub(super) const ROUTES: &str = "gateway";
@@ -55,18 +55,18 @@ const RETURNS_PER_ATTEMPT: u32 = 4;
 const RETURNS_BESIDE: u32 = 16;
 
 /// The routes, with `clusters` to choose from.
-pub(super) fn gateway(gateway: &Gateway, clusters: &[&str]) -> Resource {
-    let without_clusters = configuration(gateway, &[]);
+pub(super) fn gateway(gateway: &Gateway, cors: Option<&CorsConfig>, clusters: &[&str]) -> Resource {
+    let without_clusters = configuration(gateway, cors, &[]);
     // A map is encoded in no particular order, so the hash is taken of what it is built from.
     let fingerprint = format!("{}{clusters:?}", short_hash(&without_clusters.encode_to_vec()));
     Resource {
         version: short_hash(fingerprint.as_bytes()),
-        ..resource(ROUTES, &configuration(gateway, clusters))
+        ..resource(ROUTES, &configuration(gateway, cors, clusters))
     }
 }
 
-fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
-    let mut routes = Vec::new();
+fn configuration(gateway: &Gateway, cors: Option<&CorsConfig>, clusters: &[&str]) -> RouteConfiguration {
+    let mut routes: Vec<Route> = cors.map(|_| preflight_route()).into_iter().collect();
     for (path, format) in Format::paths(gateway) {
         let exact = route_match::PathSpecifier::Path(path.to_owned());
         routes.push(prompt_route(exact.clone(), gateway, clusters));
@@ -84,6 +84,11 @@ fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
         routes.push(refusal(below, format, &nothing, None));
     }
     routes.push(refusal(route_match::PathSpecifier::Prefix("/".to_owned()), UNIFIED, &nothing, None));
+    let answered_here =
+        routes.iter_mut().filter(|route| matches!(route.action, Some(route::Action::DirectResponse(_))));
+    for route in answered_here {
+        route.response_headers_to_add.extend(cors.into_iter().flat_map(cors::headers_of_direct_responses));
+    }
     let largest_body = u64::from(super::buffer_limit(gateway));
     RouteConfiguration {
         name: ROUTES.to_owned(),
@@ -95,6 +100,7 @@ fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
             // The router keeps the client's body for every attempt.
             request_body_buffer_limit: Some(UInt64Value { value: largest_body }),
             response_headers_to_remove: vec![RETRY_HEADER.to_owned()],
+            typed_per_filter_config: cors.map(|cors| cors::policy(gateway, cors)).unwrap_or_default(),
             ..Default::default()
         }],
         ..Default::default()
@@ -187,6 +193,25 @@ fn sessions_route(method: &str) -> Route {
         action: Some(route::Action::Route(RouteAction {
             cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(SYNC_CLUSTER.to_owned())),
             timeout: Some(duration(SESSIONS_TIMEOUT)),
+            ..Default::default()
+        })),
+        typed_per_filter_config: without_filter(),
+        ..Default::default()
+    }
+}
+
+/// Preflights of browsers: the CORS filter answers them, but not on routes that Envoy answers by itself.
+fn preflight_route() -> Route {
+    let mut r#match = matching(route_match::PathSpecifier::Prefix("/".to_owned()), Some("OPTIONS"));
+    r#match.headers.push(HeaderMatcher {
+        name: "access-control-request-method".to_owned(),
+        header_match_specifier: Some(header_matcher::HeaderMatchSpecifier::PresentMatch(true)),
+        ..Default::default()
+    });
+    Route {
+        r#match: Some(r#match),
+        action: Some(route::Action::Route(RouteAction {
+            cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(SINK.to_owned())),
             ..Default::default()
         })),
         typed_per_filter_config: without_filter(),

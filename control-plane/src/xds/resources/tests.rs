@@ -20,9 +20,10 @@ pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
     let filter = filter();
     let inputs = Inputs {
         gateway: &gateway,
-        hostname: "127.0.0.1",
-        port: 3042,
+        server: &ServerConfig::default(),
+        tls: None,
         destinations: &destinations,
+        inherited: &[],
         filter: &filter,
     };
     build(inputs, &NodeTraits { port: None, filter_path: Some("/filter.wasm".into()) })
@@ -161,8 +162,14 @@ fn provided(name: &str, provider: &str, secrets: &Secrets, tokens: &Tokens) -> R
     let filter = filter();
     let gateway = naming::by_content(&gateway, &filter);
     let destinations = Destination::all(&gateway, secrets, tokens);
-    let inputs =
-        Inputs { gateway: &gateway, hostname: "::", port: 1, destinations: &destinations, filter: &filter };
+    let inputs = Inputs {
+        gateway: &gateway,
+        server: &ServerConfig::default(),
+        tls: None,
+        destinations: &destinations,
+        inherited: &[],
+        filter: &filter,
+    };
     build(inputs, &NodeTraits::default())
 }
 
@@ -288,9 +295,10 @@ fn an_envoy_has_its_own_port_and_its_own_way_to_the_code() {
         (filter(), Destination::all(&gateway, &Secrets::default(), &Tokens::default()));
     let inputs = Inputs {
         gateway: &gateway,
-        hostname: "::",
-        port: 3042,
+        server: &ServerConfig::default(),
+        tls: None,
         destinations: &destinations,
+        inherited: &[],
         filter: &filter,
     };
     let near = build(inputs, &NodeTraits { port: Some(7), filter_path: Some("/mine.wasm".into()) });

@@ -8,6 +8,7 @@ mod limits;
 mod models;
 mod providers;
 mod routes;
+mod server;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -45,6 +46,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
     check_paths(config, &mut problems);
     limits::check(config, &mut problems);
     check_storage(config, &mut problems);
+    server::check(config, &mut problems);
     if !problems.0.is_empty() {
         return Err(problems.0);
     }

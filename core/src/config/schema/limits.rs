@@ -31,27 +31,28 @@ pub struct TokensConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Tokens generated where neither model nor request says how many.
+    /// Tokens of one answer where neither model nor request says how many.
     pub max_tokens: Option<u32>,
-    /// Request rate of each model.
+    /// Request rate of each model. (default: 200 in 30s)
     pub rate: RateConfig,
-    /// Token budget of each model (default: none).
+    /// Token budget of each model.
     pub tokens: Option<TokensConfig>,
-    /// What limits do while the control plane cannot be asked.
+    /// What limits do while the control plane cannot be asked, see [limits](#limits): `allow` goes on with the share of
+    /// the last window, `deny` lets nothing through beyond what was granted.
     pub on_unavailable: OnUnavailable,
-    /// Not streamed: the whole attempt. Streamed: time to the first content, and the longest gap after it.
+    /// Longest time of a whole attempt; of a stream, the time to its first content and every gap after it; at most 1d.
     pub request_timeout: TimeWindow,
     /// Retries of the same model.
     pub retry: RetryConfig,
-    /// Most upstream requests for one request of a client, over all models.
+    /// Most upstream requests for one request of a client, over all models, 1 to 100.
     pub max_attempts: u32,
-    /// Longest time to a whole answer, or to the first content of a stream, over all attempts.
+    /// Longest time to a whole answer, or to the first content of a stream, over all attempts; at most 1d.
     pub total_timeout: TimeWindow,
     /// How long a session is remembered after its last turn.
     pub history_expiration: TimeWindow,
-    /// Largest request body, in bytes.
+    /// Largest request body, in bytes; more is 413.
     pub max_request_bytes: u32,
-    /// Largest answer of a provider that the gateway holds, in bytes.
+    /// Largest answer of a provider that the gateway holds, in bytes; more is a failed attempt.
     pub max_response_bytes: u32,
 }
 
@@ -60,11 +61,12 @@ pub struct LimitsConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RetryConfig {
-    /// Retries after the first attempt.
+    /// Tries of the same model after a server error, beside the first.
     pub max: u8,
-    /// Wait before the first retry; doubles with each further one, plus up to half at random.
+    /// Wait before the first retry; doubles with each further one, plus up to half at random; at most 5m.
     pub interval: TimeWindow,
-    /// Longest such wait (default 30s, or `interval` where that is longer).
+    /// Longest such wait, before the random part; not below `interval`, which stands in where it is longer than the
+    /// default. (default: `30s`)
     pub max_interval: Option<TimeWindow>,
 }
 
@@ -73,7 +75,7 @@ pub struct RetryConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ModelLimitsConfig {
-    /// Most tokens this model may generate for one prompt.
+    /// Caps the tokens of one answer.
     pub max_tokens: Option<u32>,
     /// Request rate of this model.
     pub rate: Option<RateConfig>,
@@ -99,11 +101,11 @@ pub struct ClientLimitsConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct BreakerConfig {
-    /// Failures within `window` after which a model rests.
+    /// Failures within `breaker.window` after which a model rests, 1 to 1000.
     pub failures: u32,
-    /// Time within which failures are counted.
+    /// Time within which failures are counted; at most 1d.
     pub window: TimeWindow,
-    /// Longest rest of a model that fails again and again; each rest is twice as long as the last.
+    /// Longest rest of a model that fails again and again, each rest twice as long as the last; at most 31d.
     pub max_restore: TimeWindow,
 }
 
@@ -112,17 +114,18 @@ pub struct BreakerConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RestoreConfig {
-    /// After the provider's rate limit was reached, where it does not say how long (default 1m).
+    /// How long a model rests after the provider's rate limit, where the provider does not say; at most 31d, as each of
+    /// the others. (default: `1m`)
     pub rate_limit: Option<TimeWindow>,
-    /// After all retries failed (default 1m).
+    /// After a server error that retries did not help. (default: `1m`)
     pub retry: Option<TimeWindow>,
-    /// After a timeout (default 1m).
+    /// After a timeout. (default: `1m`)
     pub timeout: Option<TimeWindow>,
-    /// After a connection failed or an answer was broken (default 1m).
+    /// After a connection failed or an answer was broken. (default: `1m`)
     pub provider_communication_error: Option<TimeWindow>,
-    /// After the provider said that a quota is used up (default 10m).
+    /// After the provider said that a quota is used up. (default: `10m`)
     pub provider_exceeded_error: Option<TimeWindow>,
-    /// After the provider refused the key (default 1m).
+    /// After the provider refused the key. (default: `1m`)
     pub credential: Option<TimeWindow>,
 }
 

@@ -6,6 +6,7 @@
 mod limits;
 mod models;
 mod providers;
+mod server;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use models::{
 };
 pub use providers::{AwsConfig, EndpointConfig, EndpointSecret, GcpConfig, ProviderConfig, SecretRole};
 pub(super) use providers::{WrittenEndpoint, written_endpoints};
+pub use server::{ControlPlaneConfig, CorsConfig, ServerConfig, TlsConfig};
 pub use storage::{MemoryConfig, StorageConfig, StorageType, ValkeyConfig};
 
 /// The whole file.
@@ -45,7 +47,7 @@ pub struct Config {
     /// Limits that hold for every model which sets none of its own.
     #[serde(default)]
     pub limits: LimitsConfig,
-    /// Limits of each consumer.
+    /// Limits of each consumer; see [limits of consumers](#limits-of-consumers).
     pub client_limits: Option<ClientLimitsConfig>,
     /// When a model is left alone.
     #[serde(default)]
@@ -67,32 +69,6 @@ pub struct Config {
     pub header_session_id_name: String,
 }
 
-/// `server`: the gateway's listener.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ServerConfig {
-    /// Address the gateway binds to.
-    pub hostname: String,
-    /// Port the gateway binds to.
-    pub port: u16,
-    /// Port of Envoy's admin interface.
-    pub admin_port: u16,
-}
-
-/// `controlPlane`: the control plane's listeners.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ControlPlaneConfig {
-    /// Address both ports bind to.
-    pub hostname: String,
-    /// Port of the sessions API, `/status` and `/ready`.
-    pub port: u16,
-    /// Port of xDS and sync, for gateways only.
-    pub xds_port: u16,
-}
-
 /// Default of `promptPath`.
 const DEFAULT_PROMPT_PATH: &str = "/api/v1/prompt";
 /// Default of `streamPath`.
@@ -110,16 +86,4 @@ fn default_stream_path() -> String {
 
 fn default_session_header() -> String {
     DEFAULT_SESSION_HEADER.to_owned()
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self { hostname: "127.0.0.1".to_owned(), port: 3042, admin_port: 9901 }
-    }
-}
-
-impl Default for ControlPlaneConfig {
-    fn default() -> Self {
-        Self { hostname: "127.0.0.1".to_owned(), port: 18_000, xds_port: 18_001 }
-    }
 }

@@ -36,7 +36,12 @@ pub struct ModelConfig {
     /// Restore times of this model.
     #[serde(default)]
     pub restore: RestoreConfig,
-    /// What this model does not take: it is left out of requests, and the client is told.
+    /// What the model does not take, beside what is known of its [provider](providers.md). Left out of requests, and
+    /// the client is told: `temperature`, `topP`, `topK`, `stop`, `seed`, `choices`, `presencePenalty`,
+    /// `frequencyPenalty`, `logitBias`, `logprobs`, `user`, `tools`, `forcedTool`, `sequentialTools`, `jsonMode`,
+    /// `jsonSchema`, `effort`, `thinkingBudget`, `dimensions`. A request that has such passes the model over:
+    /// `imageData`, `imageUrl`, `imageDetail`, `toolError`, `names`, `reasoning`, `foreignTools`, `foreignContent`,
+    /// `tokenInput`.
     #[serde(default)]
     pub unsupported: Vec<Feature>,
 }
@@ -48,9 +53,10 @@ pub struct ModelConfig {
 pub struct RouteConfig {
     /// Its name. `default` is the route of requests that name none.
     pub name: String,
-    /// Its models, each one of `models`. May be left out for `default` alone, which then has all of them.
+    /// Its models, each one of `models`: `"provider:model"`, or as below. (default: of `default`: all)
     pub models: Option<Vec<RouteModelEntry>>,
-    /// In which order they are tried.
+    /// In which order they are tried: `ordered` (as listed), `weighted` (at random, by weight), `leastBusy` (fewest requests under way on the same
+    /// worker, per weight, first).
     #[serde(default)]
     pub strategy: Strategy,
     /// Whether the least bad model is tried where all of them rest.
@@ -59,10 +65,11 @@ pub struct RouteConfig {
     /// Which requests take it beside those that name it.
     #[serde(default, rename = "match")]
     pub matches: RouteMatchConfig,
-    /// Whether a model that would have to leave out a part of a request is passed over instead.
+    /// Whether a model that would have to leave out a part of a request is passed over.
     #[serde(default)]
     pub strict: bool,
-    /// What holds where a request says nothing.
+    /// What holds where a request says nothing: `context`, `temperature`, `topP`, `maxTokens`, `reasoningEffort`
+    /// (`none` to `max`).
     #[serde(default)]
     pub defaults: RouteOptions,
     /// What holds whatever a request says.
@@ -78,7 +85,7 @@ pub struct RouteConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RouteMatchConfig {
-    /// Request headers, each with the value it must have. All of them must be there.
+    /// Request headers, each with the value it must have: requests with all of them take the route.
     pub headers: BTreeMap<String, String>,
 }
 
@@ -87,15 +94,15 @@ pub struct RouteMatchConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RouteLimitsConfig {
-    /// Most tokens that one answer may take.
+    /// Caps the tokens of one answer.
     pub max_tokens: Option<u32>,
     /// Most upstream requests of one request.
     pub max_attempts: Option<u32>,
     /// Longest time to an answer, or to the first content of a stream, over all attempts.
     pub total_timeout: Option<TimeWindow>,
-    /// Request rate of the route, whichever model answers.
+    /// Requests of the route, whichever model answers.
     pub rate: Option<RateConfig>,
-    /// Token budget of the route, whichever model answers.
+    /// Tokens of the route, whichever model answers.
     pub tokens: Option<TokensConfig>,
 }
 
@@ -116,7 +123,7 @@ pub enum RouteModelEntry {
 pub struct RouteModelConfig {
     /// `"provider:model"`.
     pub model: String,
-    /// Its share, for strategies that weigh, 1 to 1000 (default 1).
+    /// Its share, for strategies that weigh, 1 to 1000.
     #[serde(default = "default_weight")]
     pub weight: u32,
 }

@@ -14,22 +14,22 @@ use crate::config::{DialectName, Secret};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProviderConfig {
-    /// Wire format; may be left out where the provider bears its name.
+    /// Wire format: one of [these](providers.md#the-list); `compatible` for other servers that speak OpenAI's chat completions.
+    /// (default: by name)
     pub dialect: Option<DialectName>,
-    /// Base URL; may be left out for dialects that know theirs. Not beside `endpoints`.
+    /// Base URL, such as `https://api.openai.com/v1`; its path is kept. Not beside `endpoints`. (default: by name)
     pub base_url: Option<String>,
-    /// API key; for `vertex` an access token. Not beside `endpoints`.
+    /// API key; of `vertex` an access token. A secret: it reaches Envoy by SDS, and never the filter. Not beside `endpoints`.
     pub api_key: Option<Secret>,
-    /// Version of Azure's API by deployment, such as `2024-10-21`; without one it is the v1 API. Not beside `endpoints`.
+    /// Of `azure`: version of the API by deployment, such as `2024-10-21`; without it the v1 API is used.
     pub api_version: Option<String>,
     /// Region and access keys of AWS, for `bedrock`. Not beside `endpoints`.
     pub aws: Option<AwsConfig>,
     /// Project, location and service account of Google Cloud, for `vertex`. Not beside `endpoints`.
     pub gcp: Option<GcpConfig>,
-    /// Headers added to every request to this provider.
+    /// Headers added to every request; not for secrets, Envoy's config dump shows them.
     pub headers: BTreeMap<String, String>,
-    /// Certificate authorities (PEM file, read by Envoy) for a provider with a certificate of its own. Default: the system's.
-    /// Not beside `endpoints`.
+    /// Certificate authorities (PEM, read by Envoy) that may sign the provider's certificate. (default: the system's)
     pub ca_file: Option<PathBuf>,
     /// Several regions, accounts or replicas of the same API; at most 64.
     pub endpoints: Option<Vec<EndpointConfig>>,
@@ -40,7 +40,7 @@ pub struct ProviderConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct EndpointConfig {
-    /// Its name (default: its position, from 1).
+    /// Its name in statistics and in the state of models. (default: its position, from 1)
     pub name: Option<String>,
     /// Base URL; may be left out for dialects that know theirs.
     pub base_url: Option<String>,
@@ -52,7 +52,7 @@ pub struct EndpointConfig {
     pub aws: Option<AwsConfig>,
     /// Project, location and service account of Google Cloud, for `vertex`.
     pub gcp: Option<GcpConfig>,
-    /// Its share of the provider's requests, 1 to 1000 (default 1).
+    /// Its share of the provider's requests, 1 to 1000.
     pub weight: u32,
     /// Headers added to every request to this endpoint, beside the provider's.
     pub headers: BTreeMap<String, String>,
@@ -88,7 +88,7 @@ pub struct AwsConfig {
     pub access_key_id: Option<Secret>,
     /// Secret access key, beside `accessKeyId`.
     pub secret_access_key: Option<Secret>,
-    /// Session token, where the access key is a temporary one.
+    /// Session token, a secret, beside a temporary access key.
     pub session_token: Option<Secret>,
 }
 
@@ -99,10 +99,9 @@ pub struct AwsConfig {
 pub struct GcpConfig {
     /// Id of the project.
     pub project: String,
-    /// The location, such as `europe-west4` (default `global`).
+    /// The location, such as `europe-west4`. (default: `global`)
     pub location: Option<String>,
-    /// The JSON key of a service account. Without it and `apiKey`, the control plane gets access tokens from Google
-    /// Cloud's metadata server.
+    /// A secret: the JSON key of a service account. (default: metadata server)
     pub service_account: Option<Secret>,
 }
 

@@ -22,7 +22,7 @@ pub enum StorageType {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct StorageConfig {
-    /// Which store.
+    /// Where sessions are kept: `memory`, `valkey`, or `none`: no sessions, nothing is committed. (default: `memory`)
     #[serde(rename = "type")]
     pub kind: StorageType,
     /// Longest wait of an answer for its turn to be stored.
@@ -59,7 +59,7 @@ pub struct ValkeyConfig {
     pub username: Option<String>,
     /// Password.
     pub password: Option<Secret>,
-    /// Number of the database; 0 in a cluster.
+    /// Number of the database; without meaning in a cluster.
     pub database: u8,
     /// Whether to use TLS.
     pub tls: bool,

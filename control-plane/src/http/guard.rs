@@ -1,0 +1,64 @@
+//! Who may ask. The xDS port gives away API keys, the sessions API what people said: both ask for a token where the
+//! configuration has one, and for each request anew, so that a changed token is in force at once.
+
+use ai_warp_core::error::ErrorCode;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::AppState;
+use super::error::ApiError;
+use crate::config::SecretString;
+
+/// Lets gateways through: whoever has one of `controlPlane.xdsTokens`, or anybody where there are none. Then the port is on
+/// loopback, or its TLS is mutual: no other configuration is valid.
+pub(super) async fn gateways(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let is_open = {
+        let loaded = state.0.config.borrow();
+        let tokens = &loaded.secrets.listeners.xds_tokens;
+        tokens.is_empty() || bears_one_of(tokens, request.headers())
+    };
+    if is_open { next.run(request).await } else { refuse("This port is for gateways that have its token") }
+}
+
+/// Lets operators through: whoever has one of `controlPlane.apiTokens`; without any, anybody on this machine.
+pub(super) async fn operators(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (is_open, has_tokens) = {
+        let loaded = state.0.config.borrow();
+        let tokens = &loaded.secrets.listeners.api_tokens;
+        let is_open = match tokens.as_slice() {
+            [] => loaded.config.control_plane.is_loopback(),
+            tokens => bears_one_of(tokens, request.headers()),
+        };
+        (is_open, !tokens.is_empty())
+    };
+    match (is_open, has_tokens) {
+        (true, _) => next.run(request).await,
+        (false, true) => refuse("This needs a token of controlPlane.apiTokens"),
+        (false, false) => refuse("This is closed to the network until controlPlane.apiTokens is set"),
+    }
+}
+
+fn refuse(message: &str) -> Response {
+    let bearer = HeaderValue::from_static("Bearer");
+    let mut response = ApiError::new(ErrorCode::Unauthorized, message).into_response();
+    response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    response
+}
+
+/// Compares hashes, so that the time it takes tells nothing of a token.
+fn bears_one_of(tokens: &[SecretString], headers: &HeaderMap) -> bool {
+    let Some(borne) = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) else {
+        return false;
+    };
+    let borne = Sha256::digest(borne);
+    tokens.iter().any(|token| Sha256::digest(token.expose()) == borne)
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
