@@ -112,12 +112,16 @@ pub fn render(arguments: &[&str]) -> String {
     said
 }
 
-/// Lets Envoy say whether it would start with `config`.
+/// Lets Envoy say whether it would start with `config`, and these variables in its environment.
 ///
 /// # Panics
 /// With its words, where it would not.
-pub fn validate(config: &Path) {
-    let output = Command::new(environment::envoy()).args(["--mode", "validate", "-c"]).arg(config).output();
+pub fn validate(config: &Path, variables: &[(&str, &str)]) {
+    let output = Command::new(environment::envoy())
+        .args(["--mode", "validate", "-c"])
+        .arg(config)
+        .envs(variables.iter().copied())
+        .output();
     let output = output.expect("cannot run Envoy");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

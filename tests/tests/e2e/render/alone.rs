@@ -19,7 +19,7 @@ async fn it_answers_streams_and_falls_back_with_keys_from_files() {
     rendering.config.models(["openai:down", "gemini:ok", "openai:ok", "openai:cut"]);
     let (folder, said) = rendering.render("envoy", &[]);
     assert!(said.contains("there are no sessions"), "{said}");
-    validate(&folder.join("envoy.yaml"));
+    validate(&folder.join("envoy.yaml"), &[]);
     let envoy = rendering.start(1, &[]).await;
     let gateway = envoy.gateway();
 

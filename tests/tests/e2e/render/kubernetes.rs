@@ -24,7 +24,7 @@ async fn the_files_in_its_config_maps_are_valid() {
         std::fs::write(&path, map["data"][name].as_str().unwrap()).unwrap();
         path
     };
-    validate(&file("ai-bootstrap", "envoy.yaml"));
+    validate(&file("ai-bootstrap", "envoy.yaml"), &[("AI_WARP_XDS_TOKEN", "0123456789abcdef")]);
     // Rendered once more from itself, which reads it as `serve` would.
     let again = file("ai-config", "ai-warp.yaml");
     render(&["--target", "envoy", "--config", again.to_str().unwrap(), "--out", out]);
