@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 pub use self::link::{Link, LinkTls, TokenSource};
 use crate::host_port::HostPort;
-use crate::stats;
+use crate::{stats, yaml};
 
 /// What a bootstrap depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,13 @@ const MAX_CONNECTIONS: u32 = 50_000;
 
 /// Writes the bootstrap as YAML.
 pub fn render(options: &BootstrapOptions) -> String {
-    let bootstrap = json!({
+    let head = "# An Envoy that gets all it serves from the control plane of AI Warp. Written by `ai-warp bootstrap`.\n";
+    format!("{head}{}", yaml::text(&value(options)))
+}
+
+/// The bootstrap.
+pub(crate) fn value(options: &BootstrapOptions) -> Value {
+    json!({
         "node": node(options),
         "admin": {"address": socket(&options.admin)},
         "stats_config": stats::stats_config(),
@@ -61,12 +67,7 @@ pub fn render(options: &BootstrapOptions) -> String {
                 },
             }],
         },
-    });
-    let mut yaml = String::from(
-        "# An Envoy that gets all it serves from the control plane of AI Warp. Written by `ai-warp bootstrap`.\n",
-    );
-    write_yaml(&mut yaml, &bootstrap, 0);
-    yaml
+    })
 }
 
 fn node(options: &BootstrapOptions) -> Value {
@@ -86,42 +87,6 @@ fn node(options: &BootstrapOptions) -> Value {
 
 fn socket(address: &HostPort) -> Value {
     json!({"socket_address": {"address": address.host, "port_value": address.port}})
-}
-
-/// YAML of plain JSON values: block style for what has members, JSON for the rest, which YAML includes.
-fn write_yaml(out: &mut String, value: &Value, depth: usize) {
-    let indent = "  ".repeat(depth);
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                let key = if key.starts_with('@') { format!("'{key}'") } else { key.clone() };
-                write_member(out, &format!("{indent}{key}:"), value, depth + 1);
-            }
-        }
-        Value::Array(list) => {
-            for value in list {
-                write_member(out, &format!("{indent}-"), value, depth + 1);
-            }
-        }
-        scalar => {
-            out.push_str(&format!("{indent}{scalar}\n"));
-        }
-    }
-}
-
-fn write_member(out: &mut String, lead: &str, value: &Value, depth: usize) {
-    let has_members = match value {
-        Value::Object(map) => !map.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        _ => false,
-    };
-    if has_members {
-        out.push_str(lead);
-        out.push('\n');
-        write_yaml(out, value, depth);
-    } else {
-        out.push_str(&format!("{lead} {value}\n"));
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! goes by what it saw itself. Reports are kept until they are taken.
 
 mod decisions;
+mod ledger;
 mod outbox;
 mod payer;
 mod shares;
@@ -17,6 +18,7 @@ use crate::health::{Fault, ProbeResult, Rules};
 use crate::sync::{Observed, ProbeAsk, QuotaKey, Report};
 
 pub use self::decisions::{LIMIT_DECISIONS, LIMIT_KINDS, LimitCounts};
+pub use self::ledger::Ledger;
 use self::outbox::Outbox;
 pub use self::shares::Reserved;
 use self::shares::{Shares, Terms};
@@ -135,6 +137,12 @@ impl Fleet {
         }
     }
 
+    /// Says whether there is a control plane to ask. Where there is none, quotas are counted by `ledger`, and a breaker is
+    /// this worker's own.
+    pub fn set_ledger(&mut self, ledger: Option<Box<dyn Ledger>>) {
+        self.shares.set_ledger(ledger);
+    }
+
     fn id(&mut self) -> u64 {
         self.next_id = self.next_id.wrapping_add(1);
         self.next_id
@@ -151,7 +159,7 @@ impl Fleet {
     ) -> Admission {
         let Candidate { gateway, target, .. } = candidate;
         let life_ms = gateway.request_timeout_ms.saturating_add(PROBE_SLACK_MS);
-        let asker = Asker { is_waiting, is_away: self.outbox.is_away(), id: self.id(), life_ms };
+        let asker = Asker { is_waiting, is_away: self.is_away(), id: self.id(), life_ms };
         match self.targets.standing(target, asker, now_ms) {
             Standing::Ready => self.reserve(candidate, None, tokens, now_ms),
             Standing::Probe(id) => {
@@ -185,16 +193,17 @@ impl Fleet {
         let Candidate { gateway, model, target } = candidate;
         let terms = self.terms(gateway.on_unavailable, now_ms);
         let rate = QuotaKey::ModelRate(model.id.clone());
-        if let Err(refusal) = self.shares.spend(&rate, 1, model.rate, terms) {
-            return Admission::No(refusal);
-        }
+        let spent = match self.shares.spend(&rate, 1, model.rate, terms) {
+            Ok(source) => source,
+            Err(refusal) => return Admission::No(refusal),
+        };
         let mut reserved = Reserved::default();
         if let Some(limit) = model.tokens {
             let key = QuotaKey::ModelTokens(model.id.clone());
             match self.shares.reserve(&key, tokens, limit, terms) {
                 Ok(tokens) => reserved = tokens,
                 Err(refusal) => {
-                    self.shares.refund(&rate, 1, now_ms);
+                    self.shares.refund(&rate, 1, spent, now_ms);
                     return Admission::No(refusal);
                 }
             }
@@ -216,12 +225,17 @@ impl Fleet {
     ) -> Result<Reserved, Refusal> {
         let terms = self.terms(gateway.on_unavailable, now_ms);
         let rate = payer.rate_key();
-        if let Some(limit) = payer.rate(gateway) {
-            self.shares.spend(&rate, 1, limit, terms)?;
-        }
+        let spent = match payer.rate(gateway) {
+            Some(limit) => Some(self.shares.spend(&rate, 1, limit, terms)?),
+            None => None,
+        };
         let Some(limit) = payer.tokens(gateway) else { return Ok(Reserved::default()) };
         let reserved = self.shares.reserve(&payer.tokens_key(), tokens, limit, terms);
-        reserved.inspect_err(|_| self.shares.refund(&rate, 1, now_ms))
+        reserved.inspect_err(|_| {
+            if let Some(source) = spent {
+                self.shares.refund(&rate, 1, source, now_ms);
+            }
+        })
     }
 
     fn terms(&self, on_unavailable: OnUnavailable, now_ms: u64) -> Terms {
@@ -280,6 +294,9 @@ impl Fleet {
     }
 
     fn report(&mut self, target: &str, id: u64, what: Observed, now_ms: u64) {
+        if self.shares.is_by_ledger() {
+            return;
+        }
         self.targets.entry(target).reported_at_ms = Some(now_ms);
         self.outbox.report(now_ms, Report { target: target.to_owned(), age_ms: 0, id, what });
     }

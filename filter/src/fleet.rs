@@ -1,7 +1,8 @@
 //! The worker's view of the models and quotas that the fleet shares, and its talk with the control plane about them.
 //!
 //! Two calls: a message with what this worker has seen and needs, whenever there is something to say, and a question for
-//! news that is answered when there is some.
+//! news that is answered when there is some. Where there is no control plane there are no calls, and the workers of this
+//! Envoy count in memory they have in common ([`Pages`]).
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use ai_warp_core::fleet::{ASK_TIMEOUT_MS, Counts, Fleet};
 use ai_warp_core::sync::{FLEET_PATH, NEWS_WAIT_MS};
 use uuid::Uuid;
 
+use crate::pages::Pages;
 use crate::{bell, host};
 
 /// How much longer than the control plane a worker waits for news, in milliseconds.
@@ -30,8 +32,26 @@ thread_local! {
 /// Where the question for news stands.
 #[derive(Debug, Clone, Copy)]
 enum News {
-    Due { from_ms: u64 },
-    Asked { lost_at_ms: u64 },
+    Due {
+        from_ms: u64,
+    },
+    Asked {
+        lost_at_ms: u64,
+    },
+    /// There is no control plane.
+    Never,
+}
+
+/// Says whether there is a control plane.
+pub(crate) fn set_shared(shared: bool) {
+    let was_shared = !matches!(NEWS.get(), News::Never);
+    if shared == was_shared {
+        return;
+    }
+    NEWS.set(if shared { News::Due { from_ms: 0 } } else { News::Never });
+    FLEET.with_borrow_mut(|fleet| {
+        fleet.set_ledger(if shared { None } else { Some(Box::new(Pages)) });
+    });
 }
 
 /// Decides something by the worker's view. Whatever has to be told or asked for it is sent soon.
@@ -64,10 +84,11 @@ pub(crate) fn counts() -> Counts {
 /// When something is due that no event will tell.
 pub(crate) fn next_due_ms() -> Option<u64> {
     let news = match NEWS.get() {
-        News::Due { from_ms } => from_ms,
-        News::Asked { lost_at_ms } => lost_at_ms,
+        News::Due { from_ms } => Some(from_ms),
+        News::Asked { lost_at_ms } => Some(lost_at_ms),
+        News::Never => None,
     };
-    FLEET.with_borrow(Fleet::next_due_ms).into_iter().chain([news]).min()
+    FLEET.with_borrow(Fleet::next_due_ms).into_iter().chain(news).min()
 }
 
 /// Gives up what must be lost. Returns whether a message was.
@@ -122,6 +143,9 @@ pub(crate) fn ask_news() -> Option<u32> {
 
 /// Takes the answer to the question for news.
 pub(crate) fn on_news(reply: Option<(u16, Vec<u8>)>) {
+    if matches!(NEWS.get(), News::Never) {
+        return;
+    }
     let now_ms = host::now_ms();
     let news = match reply {
         Some((200, body)) => serde_json::from_slice(&body).ok(),

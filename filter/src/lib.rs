@@ -14,6 +14,7 @@ mod gateway;
 mod hop;
 mod host;
 mod metrics;
+mod pages;
 mod plugin;
 mod record;
 mod traces;

@@ -12,7 +12,7 @@ use proxy_wasm::types::{BufferType, ContextType};
 use crate::attempt::AttemptContext;
 use crate::gateway::GatewayContext;
 use crate::hop::HopContext;
-use crate::{host, metrics, worker};
+use crate::{fleet, host, metrics, worker};
 
 /// A root context.
 pub(crate) struct Plugin {
@@ -46,6 +46,7 @@ impl RootContext for Plugin {
             Ok(PluginConfig::Gateway(gateway)) => {
                 let gateway = Rc::new(gateway);
                 metrics::configured(&gateway);
+                fleet::set_shared(gateway.shared);
                 self.role = Role::Gateway(gateway);
                 true
             }

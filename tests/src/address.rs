@@ -42,6 +42,11 @@ impl Refusing {
         self.address.port()
     }
 
+    /// `HOST:PORT`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     /// A base URL that leads nowhere.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)

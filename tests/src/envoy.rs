@@ -86,17 +86,22 @@ impl Envoy {
     /// Starts an Envoy without the gateway, for comparison: `bootstrap` is JSON whose listener is named like the
     /// gateway's. Waits until it serves.
     pub async fn start_plain(folder: &Path, name: &str, bootstrap: &Value) -> Self {
+        Self::start_from(folder, name, bootstrap.to_string().as_bytes(), 1).await
+    }
+
+    /// Starts an Envoy with this configuration, YAML or JSON, and so many workers. Waits until it serves.
+    pub async fn start_from(folder: &Path, name: &str, bootstrap: &[u8], concurrency: usize) -> Self {
         let options = Options {
             name: name.to_owned(),
             xds: Vec::new(),
             bootstrap: Vec::new(),
             port: 0,
-            concurrency: 1,
+            concurrency,
             log_level: "info".to_owned(),
             remote_code: false,
             variables: Vec::new(),
         };
-        let mut envoy = Self::spawn(folder, &options, bootstrap.to_string().as_bytes());
+        let mut envoy = Self::spawn(folder, &options, bootstrap);
         envoy.wait_until_ready().await;
         envoy
     }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::link::LinkArgs;
 use super::{Failure, print};
-use crate::bootstrap::{BootstrapOptions, Link, LinkTls, TokenSource, render};
+use crate::bootstrap::{BootstrapOptions, render};
 use crate::host_port::HostPort;
 
 /// Name of a gateway on a machine that does not tell its own.
@@ -15,24 +16,8 @@ pub(super) struct Args {
     /// Where the control plane's xDS port is (`controlPlane.xdsPort`); several times for several control planes
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:18001")]
     control_plane: Vec<HostPort>,
-    /// File with one of `controlPlane.xdsTokens`, as this Envoy sees it on disk
-    #[arg(long, value_name = "PATH", conflicts_with = "xds_token_env")]
-    xds_token_file: Option<PathBuf>,
-    /// Variable with one of `controlPlane.xdsTokens`, in this Envoy's environment
-    #[arg(long, value_name = "NAME")]
-    xds_token_env: Option<String>,
-    /// Authorities (PEM) that sign for `controlPlane.xdsTls`, as this Envoy sees them on disk: the port speaks TLS
-    #[arg(long, value_name = "PATH")]
-    xds_ca: Option<PathBuf>,
-    /// The name in the control plane's certificate [default: the host of --control-plane]
-    #[arg(long, value_name = "NAME", requires = "xds_ca")]
-    xds_server_name: Option<String>,
-    /// Certificate (PEM) that this gateway shows to the control plane, as it sees it on disk
-    #[arg(long, value_name = "PATH", requires_all = ["xds_ca", "xds_key"])]
-    xds_certificate: Option<PathBuf>,
-    /// The private key (PEM) of that certificate
-    #[arg(long, value_name = "PATH", requires = "xds_certificate")]
-    xds_key: Option<PathBuf>,
+    #[command(flatten)]
+    link: LinkArgs,
     /// Where Envoy's admin interface listens
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9901")]
     admin: HostPort,
@@ -53,14 +38,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 
 impl Args {
     fn into_options(self) -> BootstrapOptions {
-        let host = self.control_plane.first().map(|at| at.host.clone());
-        let server_name = self.xds_server_name.or(host).unwrap_or_default();
-        let identity = self.xds_certificate.zip(self.xds_key);
-        let tls = self.xds_ca.map(|ca| LinkTls { ca, server_name, identity });
-        let from_env = self.xds_token_env.map(TokenSource::Env);
-        let token = self.xds_token_file.map(TokenSource::File).or(from_env);
         BootstrapOptions {
-            link: Link { tls, token, control_planes: self.control_plane },
+            link: self.link.to(self.control_plane),
             admin: self.admin,
             port: self.port,
             filter: self.filter,
@@ -82,6 +61,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::bootstrap::{LinkTls, TokenSource};
     use crate::cli::{Cli, Command};
 
     fn options(arguments: &[&str]) -> BootstrapOptions {

@@ -6,7 +6,9 @@
 mod bootstrap;
 mod init;
 mod keys;
+mod link;
 mod logging;
+mod render;
 mod schema;
 mod serve;
 mod validate;
@@ -46,6 +48,8 @@ enum Command {
     /// Make API keys for clients
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Write configuration for Envoys that somebody else runs: a plain Envoy, Istio, Envoy Gateway, Kubernetes
+    Render(Box<render::Args>),
     /// Print the JSON Schema of the configuration
     Schema,
 }
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Bootstrap(args) => bootstrap::run(args),
         Command::Keys(command) => keys::run(&command),
+        Command::Render(args) => render::run(*args),
         Command::Schema => schema::run(),
     };
     match result {

@@ -101,12 +101,24 @@ pub fn process_env() -> Env {
     Arc::new(|name| std::env::var(name).ok())
 }
 
+/// Loads the configuration at `path` without its secrets, which need not be there.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong.
+pub fn load_without_secrets(path: &Path) -> Result<Loaded, ConfigError> {
+    load_with(path, None)
+}
+
 /// Loads the configuration at `path`. Variables that `env` lacks are looked for in the `.env` file beside it.
 ///
 /// # Errors
 /// [`ConfigError`] with everything that is wrong. A provider without a key is no error but a warning: it runs without
 /// credential.
 pub fn load(path: &Path, env: &Env) -> Result<Loaded, ConfigError> {
+    load_with(path, Some(env))
+}
+
+fn load_with(path: &Path, env: Option<&Env>) -> Result<Loaded, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { file: path.to_owned(), source })?;
     let invalid = |sources, problems| ConfigError::Invalid { file: path.to_owned(), sources, problems };
@@ -120,21 +132,20 @@ pub fn load(path: &Path, env: &Env) -> Result<Loaded, ConfigError> {
             None
         }
     });
-    let folder = folder_of(path);
-    let mut reader = SecretReader::new(folder, env, path);
-    let secrets = config.as_ref().map(|config| reader.read_all(config)).unwrap_or_default();
-    problems.extend(reader.problems.into_iter().map(|problem| located(problem, &tree)));
+    let mut read = Read::default();
+    if let Some(env) = env {
+        let mut reader = SecretReader::new(folder_of(path), env, path);
+        read.secrets = config.as_ref().map(|config| reader.read_all(config)).unwrap_or_default();
+        problems.extend(reader.problems.into_iter().map(|problem| located(problem, &tree)));
+        (read.warnings, read.sources) = (reader.warnings, reader.sources);
+    }
+    let Read { secrets, warnings, sources } = read;
 
     match (config, gateway) {
-        (Some(config), Some(gateway)) if problems.is_empty() => Ok(Loaded {
-            version: version(&text, &secrets),
-            config,
-            gateway,
-            secrets,
-            warnings: reader.warnings,
-            sources: reader.sources,
-        }),
-        _ => Err(invalid(reader.sources, problems)),
+        (Some(config), Some(gateway)) if problems.is_empty() => {
+            Ok(Loaded { version: version(&text, &secrets), config, gateway, secrets, warnings, sources })
+        }
+        _ => Err(invalid(sources, problems)),
     }
 }
 
@@ -180,6 +191,14 @@ fn version(text: &str, secrets: &Secrets) -> String {
     }
     secrets.listeners.for_each_part(part);
     hash.finalize().iter().take(VERSION_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What was read of the secrets.
+#[derive(Default)]
+struct Read {
+    secrets: Secrets,
+    warnings: Vec<String>,
+    sources: Vec<PathBuf>,
 }
 
 pub(super) struct SecretReader<'a> {

@@ -17,7 +17,7 @@ mod watch;
 
 pub use error::{ConfigError, ConfigProblem};
 pub use listeners::ListenerSecrets;
-pub use load::{Env, Loaded, load, process_env};
+pub use load::{Env, Loaded, load, load_without_secrets, process_env};
 pub use secrets::{AwsKeys, SecretString, Secrets};
 #[cfg(test)]
 pub(crate) use service_account::tests::key_file;

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::push::{Heard, Push, Update};
-use super::resources::{self, Destination, Inputs, Kind, NodeTraits, Resources, naming};
+use super::resources::{self, Destination, GATEWAY_FILTER, Inputs, Kind, NodeTraits, Resources, naming};
 use super::retired::{self, Retired};
 use super::{Fleet, XdsState, protocol};
 
@@ -37,7 +37,16 @@ impl Ads {
     }
 }
 
-type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+/// What an Envoy has from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everything.
+    Everything,
+    /// The filter's configuration alone: clusters, routes and secrets are somebody else's, rendered once.
+    Filter,
+}
+
+pub(super) type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl AggregatedDiscoveryService for Ads {
@@ -48,21 +57,23 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        self.serve(request.into_inner()).await
+        self.serve(request.into_inner(), Scope::Everything).await
     }
 
     async fn delta_aggregated_resources(
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        self.serve(request.into_inner()).await
+        self.serve(request.into_inner(), Scope::Everything).await
     }
 }
 
 impl Ads {
-    async fn serve<R: protocol::Request>(
+    /// Serves one Envoy for as long as it is connected.
+    pub(super) async fn serve<R: protocol::Request>(
         &self,
         mut requests: Streaming<R>,
+        scope: Scope,
     ) -> Result<Response<Responses<R::Response>>, Status> {
         let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
         let node = first
@@ -71,7 +82,11 @@ impl Ads {
             .ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
         let (outbox, responses) = mpsc::channel(OUTBOX);
         let span = info_span!("envoy", node = %node.id);
-        let session = Session::<R>::new(self.state.clone(), &node, outbox);
+        // An Envoy that has its filters alone from here asks for each on a stream of its own: one of them stands for it.
+        let stands_for_envoy = scope == Scope::Everything || first.asks_for(GATEWAY_FILTER);
+        let fleet = stands_for_envoy.then(|| Arc::clone(&self.state.fleet));
+        let membership = fleet.map(|fleet| Membership::new(fleet, &node));
+        let session = Session::<R>::new(self.state.clone(), &node, scope, outbox, membership);
         tokio::spawn(session.run(first, requests).instrument(span));
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
@@ -81,19 +96,27 @@ impl Ads {
 struct Session<R: protocol::Request> {
     state: XdsState,
     traits: NodeTraits,
+    scope: Scope,
     outbox: mpsc::Sender<Result<R::Response, Status>>,
     retired: Retired,
     /// When the resources change by themselves, because the first of the retired goes.
     expiry: Option<Instant>,
     /// Clusters that Envoy had before it connected.
     inherited: Vec<String>,
-    membership: Membership,
+    membership: Option<Membership>,
 }
 
 /// A place in the fleet, given up when dropped.
 struct Membership {
     fleet: Arc<Fleet>,
     key: u64,
+}
+
+impl Membership {
+    fn new(fleet: Arc<Fleet>, node: &Node) -> Self {
+        let key = fleet.join(&node.id, &envoy_version(node));
+        Self { fleet, key }
+    }
 }
 
 impl Drop for Membership {
@@ -103,12 +126,17 @@ impl Drop for Membership {
 }
 
 impl<R: protocol::Request> Session<R> {
-    fn new(state: XdsState, node: &Node, outbox: mpsc::Sender<Result<R::Response, Status>>) -> Self {
-        let key = state.fleet.join(&node.id, &envoy_version(node));
-        let membership = Membership { fleet: Arc::clone(&state.fleet), key };
+    fn new(
+        state: XdsState,
+        node: &Node,
+        scope: Scope,
+        outbox: mpsc::Sender<Result<R::Response, Status>>,
+        membership: Option<Membership>,
+    ) -> Self {
         Self {
             state,
             traits: node_traits(node),
+            scope,
             outbox,
             retired: Retired::default(),
             expiry: None,
@@ -127,7 +155,9 @@ impl<R: protocol::Request> Session<R> {
             while let Some(update) = push.next(Instant::now()) {
                 let Update { kind, version, .. } = &update;
                 debug!(kind = kind.label(), version, "push");
-                self.state.fleet.sent(self.membership.key, *kind, version);
+                if let Some(Membership { fleet, key }) = &self.membership {
+                    fleet.sent(*key, *kind, version);
+                }
                 self.state.metrics.push(kind.label(), "sent");
                 if self.outbox.send(Ok(R::response(&update))).await.is_err() {
                     break;
@@ -160,12 +190,19 @@ impl<R: protocol::Request> Session<R> {
         let loaded = Arc::clone(&self.state.config.borrow_and_update());
         let now = Instant::now();
         let tokens = Arc::clone(&self.state.tokens.borrow_and_update());
-        let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
-        let mut destinations = Destination::all(&gateway, &loaded.secrets, &tokens);
-        self.retired.update(&destinations, retired::grace(&gateway), now);
-        let (retired, expiry) = self.retired.at(now);
-        self.expiry = expiry;
-        destinations.extend(retired);
+        let (gateway, destinations) = match self.scope {
+            Scope::Everything => {
+                let gateway = naming::by_content(&loaded.gateway, &self.state.filter);
+                let mut destinations = Destination::all(&gateway, &loaded.secrets, &tokens);
+                self.retired.update(&destinations, retired::grace(&gateway), now);
+                let (retired, expiry) = self.retired.at(now);
+                self.expiry = expiry;
+                destinations.extend(retired);
+                (gateway, destinations)
+            }
+            // What was rendered has the names as they are.
+            Scope::Filter => (loaded.gateway.clone(), Vec::new()),
+        };
         let inputs = Inputs {
             gateway: &gateway,
             server: &loaded.config.server,
@@ -186,11 +223,12 @@ impl<R: protocol::Request> Session<R> {
             push.update(self.build());
         }
         let type_url = said.type_url.clone();
-        let (fleet, key) = (&self.state.fleet, self.membership.key);
         match push.hear(said, Instant::now()) {
             Heard::Accepted { kind, version } => {
                 debug!(kind = kind.label(), version, "accepted");
-                fleet.acknowledged(key, kind, &version);
+                if let Some(Membership { fleet, key }) = &self.membership {
+                    fleet.acknowledged(*key, kind, &version);
+                }
                 self.state.metrics.push(kind.label(), "accepted");
             }
             Heard::Refused { kind, version, reason } => {
@@ -198,7 +236,9 @@ impl<R: protocol::Request> Session<R> {
                     kind = kind.label(),
                     version, reason, "Envoy refused a configuration; it keeps the last one"
                 );
-                fleet.refused(key, kind, &version, &reason);
+                if let Some(Membership { fleet, key }) = &self.membership {
+                    fleet.refused(*key, kind, &version, &reason);
+                }
                 self.state.metrics.push(kind.label(), "refused");
             }
             Heard::Unknown => {

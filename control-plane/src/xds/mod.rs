@@ -1,9 +1,11 @@
 //! xDS: what the gateways are told, and what they said to it.
 //!
 //! One aggregated stream (ADS) per Envoy. [`resources`] says what an Envoy is told, [`push`] in which order,
-//! [`ads`] speaks the protocol, [`fleet`] remembers what each Envoy accepted.
+//! [`ads`] speaks the protocol, [`ecds`] to those that have all but the filter's configuration from elsewhere, [`fleet`]
+//! remembers what each Envoy accepted.
 
 mod ads;
+mod ecds;
 mod fleet;
 mod protocol;
 mod push;
@@ -20,6 +22,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use envoy_types::pb::envoy::service::extension::v3::extension_config_discovery_service_server::ExtensionConfigDiscoveryServiceServer;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
@@ -52,8 +55,9 @@ pub fn router(state: XdsState) -> Router {
     let code_path = resources::code_path(&state.filter);
     let config = state.config.clone();
     let keys = move |Path(id): Path<String>| future::ready(token_keys(&config, &id));
+    let filters = ExtensionConfigDiscoveryServiceServer::new(ecds::Ecds::new(state.clone()));
     let service = AggregatedDiscoveryServiceServer::new(ads::Ads::new(state));
-    let routes = Routes::new(service).into_axum_router();
+    let routes = Routes::new(service).add_service(filters).into_axum_router();
     routes.route(&code_path, get(code)).route(&resources::keys_path("{id}"), get(keys))
 }
 

@@ -21,6 +21,9 @@ pub(super) trait Request: Send + 'static {
     /// Who asks. In the first request of a stream.
     fn node(&self) -> Option<&Node>;
 
+    /// Whether it asks for the resource of this name.
+    fn asks_for(&self, name: &str) -> bool;
+
     /// What it says.
     fn said(self) -> Said;
 
@@ -33,6 +36,10 @@ impl Request for DiscoveryRequest {
 
     fn node(&self) -> Option<&Node> {
         self.node.as_ref()
+    }
+
+    fn asks_for(&self, name: &str) -> bool {
+        self.resource_names.iter().any(|asked| asked == name)
     }
 
     fn said(self) -> Said {
@@ -61,6 +68,10 @@ impl Request for DeltaDiscoveryRequest {
 
     fn node(&self) -> Option<&Node> {
         self.node.as_ref()
+    }
+
+    fn asks_for(&self, name: &str) -> bool {
+        self.resource_names_subscribe.iter().any(|asked| asked == name)
     }
 
     fn said(self) -> Said {

@@ -59,6 +59,9 @@ pub struct Gateway {
     /// Where traces go; `None` where there are none. Not for the filter.
     #[serde(skip)]
     pub tracing: Option<Tracing>,
+    /// Whether there is a control plane that many Envoys share. Without one an Envoy keeps its limits and breakers itself.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub shared: bool,
 }
 
 /// What is written of each request.
@@ -69,6 +72,14 @@ pub struct Logging {
     pub access: bool,
     /// Whether it holds prompt and answer.
     pub content: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// The paths of the unified API.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Refusal;
 use super::decisions::{self, LimitCounts};
+use super::{Ledger, Refusal, ledger};
 use crate::config::{Limit, OnUnavailable};
 use crate::quota::{Share, Source, Spend, Wish};
 use crate::sync::{MAX_FLEET_ITEMS, QuotaAsk, QuotaGrant, QuotaKey};
@@ -20,6 +20,8 @@ const MAX_WISHES: usize = MAX_FLEET_ITEMS / 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Shares {
+    /// Where there is no control plane: what counts in place of shares.
+    ledger: Option<Box<dyn Ledger>>,
     known: HashMap<QuotaKey, Known>,
     tidied_at_ms: u64,
     /// Those of which more is wanted.
@@ -51,6 +53,16 @@ pub(super) struct Terms {
 }
 
 impl Shares {
+    /// Counts by `ledger` from now on, or by shares.
+    pub(super) fn set_ledger(&mut self, ledger: Option<Box<dyn Ledger>>) {
+        self.ledger = ledger;
+    }
+
+    /// Whether there are no shares to ask for.
+    pub(super) fn is_by_ledger(&self) -> bool {
+        self.ledger.is_some()
+    }
+
     /// Spends `amount` of what is limited to `limit`.
     ///
     /// # Errors
@@ -61,8 +73,20 @@ impl Shares {
         amount: u64,
         limit: Limit,
         terms: Terms,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Source, Refusal> {
         let Terms { away, now_ms } = terms;
+        if let Some(ledger) = &mut self.ledger {
+            let spent = ledger::spend(&mut **ledger, key, amount, limit);
+            let (decided, spent) = match spent {
+                Ok(window) => (Spend::Done, Ok(Source::Fleet { window })),
+                Err(over) => {
+                    let until_ms = now_ms.saturating_add(over.wait_ms);
+                    (Spend::Over { until_ms }, Err(Refusal::Limited { until_ms }))
+                }
+            };
+            decisions::count(&mut self.decisions, key, decided);
+            return spent;
+        }
         if !self.known.contains_key(key) {
             let is_bounded = matches!(key, QuotaKey::ClientRate(_) | QuotaKey::ClientTokens(_));
             if is_bounded && self.known.len() >= MAX_SHARES {
@@ -83,7 +107,7 @@ impl Shares {
         }
         decisions::count(&mut self.decisions, key, spent);
         match spent {
-            Spend::Done => Ok(()),
+            Spend::Done => Ok(known.share.source()),
             Spend::Ask => Err(Refusal::Ask),
             Spend::Over { until_ms } => Err(Refusal::Limited { until_ms }),
         }
@@ -113,20 +137,25 @@ impl Shares {
         terms: Terms,
     ) -> Result<Reserved, Refusal> {
         let tokens = tokens.min(limit.max.max(1));
-        self.spend(key, tokens, limit, terms)?;
-        let source = self.known.get(key).map(|known| known.share.source()).unwrap_or_default();
+        let source = self.spend(key, tokens, limit, terms)?;
         Ok(Reserved { tokens, source })
     }
 
-    /// Gives back what was spent just now.
-    pub(super) fn refund(&mut self, key: &QuotaKey, amount: u64, now_ms: u64) {
-        if let Some(Known { share, .. }) = self.known.get_mut(key) {
-            share.refund(amount, share.source(), now_ms);
+    /// Gives back what was spent just now, of `source`.
+    pub(super) fn refund(&mut self, key: &QuotaKey, amount: u64, source: Source, now_ms: u64) {
+        if self.ledger.is_some() {
+            self.settle(key, Reserved { tokens: amount, source }, 0, now_ms);
+        } else if let Some(Known { share, .. }) = self.known.get_mut(key) {
+            share.refund(amount, source, now_ms);
         }
     }
 
     /// Settles reserved tokens by those that were used.
     pub(super) fn settle(&mut self, key: &QuotaKey, reserved: Reserved, used: u64, now_ms: u64) {
+        if let Some(ledger) = &mut self.ledger {
+            let Source::Fleet { window } = reserved.source else { return };
+            return ledger::settle(&mut **ledger, key, window, reserved.tokens, used);
+        }
         let Some(Known { share, .. }) = self.known.get_mut(key) else { return };
         let spent = reserved.tokens;
         if used < spent {

@@ -138,9 +138,9 @@ impl Fleet {
         is_idle && (self.outbox.has_any() || self.shares.has_wanted())
     }
 
-    /// Whether the control plane is believed to be away, so that nobody need wait for it.
+    /// Whether the control plane is believed to be away, or there is none, so that nobody need wait for it.
     pub fn is_away(&self) -> bool {
-        self.outbox.is_away()
+        self.shares.is_by_ledger() || self.outbox.is_away()
     }
 
     /// When something is due that no event will tell: a message to send again, a share to return, a reply that must be

@@ -331,3 +331,42 @@ fn retries_have_a_budget() {
         (0..begun).for_each(|_| test.fleet.end_retry(MODEL));
     }
 }
+
+/// A ledger with room for so many requests, of one window.
+#[derive(Debug)]
+struct Pages(std::collections::HashMap<String, Vec<u8>>);
+
+impl Ledger for Pages {
+    fn unix_ms(&self) -> u64 {
+        0
+    }
+
+    fn update(&mut self, name: &str, change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> bool {
+        let page = self.0.entry(name.to_owned()).or_default();
+        if let Some(changed) = change(page) {
+            *page = changed;
+        }
+        true
+    }
+}
+
+#[test]
+fn without_a_control_plane_nobody_is_asked_and_nothing_waits() {
+    let mut test = Test::new();
+    test.fleet.set_ledger(Some(Box::new(Pages(std::collections::HashMap::new()))));
+    let permits: Vec<Permit> = (0..100).map(|_| test.go(0)).collect();
+    assert!(matches!(test.admit(5), Admission::No(Refusal::Limited { until_ms: 10_005 })));
+    for permit in permits {
+        let fault = Fault { reason: Reason::Timeout, stated_rest_ms: None };
+        test.settle(permit, Ending::Badly(fault), 10);
+    }
+    assert!(!test.fleet.is_ready(MODEL), "the breaker is this worker's own");
+    test.gateway.models[0].rate.max = 200;
+    let Admission::No(Refusal::Resting { until_ms }) = test.admit(20) else { panic!("it rests") };
+    let probe = test.go(until_ms);
+    assert!(probe.is_probe(), "given by the worker to itself");
+    test.settle(probe, Ending::Well, until_ms + 1);
+    assert!(test.fleet.is_ready(MODEL));
+    assert!(!test.fleet.wants_to_talk() && test.fleet.next_due_ms().is_none());
+    assert_eq!(test.fleet.next_message(until_ms + 2), None);
+}

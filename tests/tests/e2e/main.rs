@@ -32,6 +32,7 @@ mod prompt;
 mod readme;
 mod reload;
 mod remote_code;
+mod render;
 mod sdk;
 mod secrets;
 mod sessions;

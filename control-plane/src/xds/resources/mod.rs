@@ -12,7 +12,7 @@ mod destination;
 mod downstream_tls;
 mod hop;
 mod listener;
-pub(super) mod naming;
+pub(crate) mod naming;
 mod proto;
 mod route;
 mod secret;
@@ -34,7 +34,7 @@ pub use destination::{Destination, Place};
 pub use listener::LISTENER;
 pub(super) use proto::short_hash;
 pub use secret::secret_name;
-pub(super) use wasm::code_path;
+pub(super) use wasm::{GATEWAY_FILTER, code_path};
 
 /// The kinds of resources, in the order in which a change is pushed: what is referred to comes before what refers to
 /// it, so that no request meets a reference to something that is not there yet.

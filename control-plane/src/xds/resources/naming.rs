@@ -12,7 +12,7 @@ use ai_warp_core::config::{DialectName, Endpoint, Gateway};
 use crate::filter_code::FilterCode;
 
 /// `gateway` with every cluster named for what it is made of.
-pub(in crate::xds) fn by_content(gateway: &Gateway, filter: &FilterCode) -> Gateway {
+pub(crate) fn by_content(gateway: &Gateway, filter: &FilterCode) -> Gateway {
     let mut gateway = gateway.clone();
     let mut common = DefaultHasher::new();
     super::buffer_limit(&gateway).hash(&mut common);

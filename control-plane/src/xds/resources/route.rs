@@ -73,11 +73,11 @@ fn configuration(gateway: &Gateway, cors: Option<&CorsConfig>, clusters: &[&str]
         routes.push(refusal(exact, format, &method_not_allowed("POST"), Some("POST")));
     }
     routes.extend(models::routes(gateway));
-    for method in ["GET", "DELETE"] {
-        routes.push(sessions_route(method));
+    if gateway.shared {
+        routes.extend(["GET", "DELETE"].map(sessions_route));
+        let sessions = route_match::PathSpecifier::PathSeparatedPrefix(SESSIONS_PREFIX.to_owned());
+        routes.push(refusal(sessions, UNIFIED, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
     }
-    let sessions = route_match::PathSpecifier::PathSeparatedPrefix(SESSIONS_PREFIX.to_owned());
-    routes.push(refusal(sessions, UNIFIED, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
     let nothing = GatewayError::new(ErrorCode::NotFound, "there is nothing at this path");
     for (prefix, format) in ERROR_FORMATS {
         let below = route_match::PathSpecifier::PathSeparatedPrefix(prefix.to_owned());

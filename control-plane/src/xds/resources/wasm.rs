@@ -23,7 +23,7 @@ use super::{NodeTraits, Resource};
 use crate::filter_code::FilterCode;
 
 /// Name of the gateway filter in the listener, and of its ECDS resource.
-pub(super) const GATEWAY_FILTER: &str = "ai-warp.gateway";
+pub(crate) const GATEWAY_FILTER: &str = "ai-warp.gateway";
 
 /// Name of the attempt filter in every provider cluster.
 const ATTEMPT_FILTER: &str = "ai-warp.attempt";

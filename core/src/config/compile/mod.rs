@@ -82,6 +82,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
         logging: observability::logging(config),
         is_traced: tracing.is_some(),
         tracing,
+        shared: true,
     })
 }
 
