@@ -230,19 +230,16 @@ impl<'a> Parts<'a> {
             server.hostname.clone_from(&listen.host);
             server.port = listen.port;
         }
-        if server.tls.is_some() {
-            if options.target == Target::Envoy {
-                return Err(RenderError::Missing(
-                    "server.tls: is not rendered yet; leave it out, and put TLS before it",
-                ));
-            }
+        if server.tls.is_some() && options.target != Target::Envoy {
             warnings
                 .push("server.tls: the listener is not the gateway's own here, nor is its TLS".to_owned());
         }
+        let own_tls = server.tls.as_ref().filter(|_| options.target == Target::Envoy);
+        let tls = own_tls.map(secrets::stand_in_identity);
         let inputs = Inputs {
             gateway: &gateway,
             server: &server,
-            tls: None,
+            tls: tls.as_ref(),
             destinations: &destinations,
             inherited: &[],
             filter: &filter,
@@ -334,6 +331,8 @@ fn needs(parts: &Parts<'_>) -> String {
             Holds::Token => "a fresh access token for",
             Holds::AwsKeys => "the access keys of",
             Holds::TokenKeys => "the keys (JWKS) that tokens are checked with, of",
+            Holds::Certificate => "the certificate and key of",
+            Holds::ClientCa => "the authorities of clients of",
         };
         lines.push(format!("It needs {} with {what} {}.", file.path.display(), file.endpoint));
     }

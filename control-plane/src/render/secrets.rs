@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use ai_warp_core::config::{Access, Config, Endpoint, Gateway, JwksSource, SecretRole};
+use ai_warp_core::config::{Access, Config, Endpoint, Gateway, JwksSource, SecretRole, TlsConfig};
 use ai_warp_core::dialect::dialect;
 use serde_json::{Value, json};
 
-use super::{RenderError, RenderOptions};
-use crate::config::{AwsKeys, SecretString, Secrets};
-use crate::xds::resources::{Credential, Destination, Place, secret_name};
+use super::{RenderError, RenderOptions, Target};
+use crate::config::{AwsKeys, SecretString, Secrets, TlsIdentity};
+use crate::xds::resources::{CERTIFICATE, CLIENT_CA, Credential, Destination, Place, secret_name};
 use crate::yaml;
 
 /// Begins the names of secrets, so that they are told apart in an Envoy that has others.
@@ -22,13 +22,16 @@ const SECRET_PREFIX: &str = "ai-warp/";
 /// What the keys of tokens are called among the files: where they stand in the configuration.
 const TOKEN_KEYS: &str = "auth.jwt";
 
+/// Where the certificate of the gateway's listener stands in the configuration.
+const SERVER_TLS: &str = "server.tls";
+
 /// Rights of a file that holds a key: its owner's alone.
 const PRIVATE: u32 = 0o600;
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretFile {
-    /// The endpoint it opens; of the keys of tokens, where they stand in the configuration.
+    /// The endpoint it opens; of what belongs to none, where that stands in the configuration.
     pub endpoint: String,
     /// Name of the secret inside, for a file of SDS.
     pub secret: String,
@@ -51,6 +54,10 @@ pub enum Holds {
     AwsKeys,
     /// The keys of tokens, where no control plane serves them.
     TokenKeys,
+    /// The certificate of the gateway's listener, with its key.
+    Certificate,
+    /// The authorities of the certificates that its clients show.
+    ClientCa,
 }
 
 impl SecretFile {
@@ -84,6 +91,14 @@ impl SecretFile {
             Holds::Token => None,
             Holds::AwsKeys => secrets.aws_keys.get(&self.endpoint).map(credentials_file),
             Holds::TokenKeys => secrets.token_keys.as_ref().map(|keys| keys.json().to_owned()),
+            Holds::Certificate => {
+                let identity = secrets.listeners.server_tls.as_ref()?;
+                Some(self.certificate(&identity.certificate, identity.private_key.expose()))
+            }
+            Holds::ClientCa => {
+                let identity = secrets.listeners.server_tls.as_ref()?;
+                Some(self.client_ca(identity.client_ca.as_ref()?))
+            }
         }
     }
 
@@ -95,6 +110,8 @@ impl SecretFile {
             Holds::TokenKeys => {
                 json!({"keys": [{"kty": "oct", "alg": "HS256", "k": "BASE64URL"}]}).to_string()
             }
+            Holds::Certificate => self.certificate("PEM", "PEM"),
+            Holds::ClientCa => self.client_ca("PEM"),
             Holds::AwsKeys => {
                 let word = |word: &str| SecretString::new(word);
                 credentials_file(&AwsKeys {
@@ -107,11 +124,31 @@ impl SecretFile {
     }
 
     fn sds(&self, key: &str) -> String {
-        yaml::text(&json!({"resources": [{
+        self.secret("generic_secret", json!({"secret": {"inline_string": key}}))
+    }
+
+    fn certificate(&self, chain: &str, key: &str) -> String {
+        let inline = |text: &str| json!({"inline_string": text});
+        self.secret(
+            "tls_certificate",
+            json!({"certificate_chain": inline(chain), "private_key": inline(key)}),
+        )
+    }
+
+    fn client_ca(&self, authorities: &str) -> String {
+        self.secret("validation_context", json!({"trusted_ca": {"inline_string": authorities}}))
+    }
+
+    /// A secret of this kind in the format of SDS.
+    fn secret(&self, kind: &str, value: Value) -> String {
+        let mut secret = json!({
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
             "name": self.secret,
-            "generic_secret": {"secret": {"inline_string": key}},
-        }]}))
+        });
+        if let Some(fields) = secret.as_object_mut() {
+            fields.insert(kind.to_owned(), value);
+        }
+        yaml::text(&json!({"resources": [secret]}))
     }
 }
 
@@ -135,6 +172,15 @@ impl SecretFiles {
     /// The file in place of the resource `name`.
     pub(super) fn of(&self, name: &str) -> Option<&SecretFile> {
         self.0.get(name)
+    }
+
+    /// Adds what belongs to no endpoint but stands at `place` in the configuration.
+    fn add_own(&mut self, resource: &str, place: &str, path: PathBuf, holds: Holds) {
+        let secret = format!("{SECRET_PREFIX}{resource}");
+        self.0.insert(
+            resource.to_owned(),
+            SecretFile { endpoint: place.to_owned(), secret, path, holds, prefix: "" },
+        );
     }
 
     /// The file with the keys of tokens.
@@ -162,16 +208,13 @@ pub(super) fn plan(
     let mut files = SecretFiles::default();
     let jwt = gateway.auth.as_ref().and_then(|auth| auth.jwt.as_ref());
     if options.link.is_none() && jwt.is_some_and(|jwt| jwt.keys == JwksSource::ControlPlane) {
-        files.0.insert(
-            TOKEN_KEYS.to_owned(),
-            SecretFile {
-                endpoint: TOKEN_KEYS.to_owned(),
-                secret: format!("{SECRET_PREFIX}{TOKEN_KEYS}"),
-                path: folder.join("jwks.json"),
-                holds: Holds::TokenKeys,
-                prefix: "",
-            },
-        );
+        files.add_own(TOKEN_KEYS, TOKEN_KEYS, folder.join("jwks.json"), Holds::TokenKeys);
+    }
+    if let Some(tls) = config.server.tls.as_ref().filter(|_| options.target == Target::Envoy) {
+        files.add_own(CERTIFICATE, SERVER_TLS, folder.join("gateway--certificate.yaml"), Holds::Certificate);
+        if tls.client_ca.is_some() {
+            files.add_own(CLIENT_CA, SERVER_TLS, folder.join("gateway--client-ca.yaml"), Holds::ClientCa);
+        }
     }
     let mut destinations = Destination::all(gateway, &Secrets::default(), &Default::default());
     for destination in &mut destinations {
@@ -196,6 +239,15 @@ pub(super) fn plan(
         files.0.insert(resource, file);
     }
     Ok((destinations, files))
+}
+
+/// An identity of the same kind that says nothing.
+pub(super) fn stand_in_identity(tls: &TlsConfig) -> TlsIdentity {
+    TlsIdentity {
+        certificate: String::new(),
+        private_key: SecretString::new(""),
+        client_ca: tls.client_ca.as_ref().map(|_| String::new()),
+    }
 }
 
 /// A credential of the same kind that says nothing.

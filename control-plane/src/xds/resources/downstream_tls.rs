@@ -14,10 +14,10 @@ use super::proto::{any, from_ads, resource, truth};
 use crate::config::TlsIdentity;
 
 /// Name of the secret with the certificate and its key.
-const CERTIFICATE: &str = "gateway/certificate";
+pub(crate) const CERTIFICATE: &str = "gateway/certificate";
 
 /// Name of the secret with the authorities of client certificates.
-const CLIENT_CA: &str = "gateway/client-ca";
+pub(crate) const CLIENT_CA: &str = "gateway/client-ca";
 
 /// What clients may agree on.
 const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];

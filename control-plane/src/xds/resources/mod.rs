@@ -31,6 +31,7 @@ use crate::filter_code::FilterCode;
 pub(super) use auth::keys_path;
 pub use credential::Credential;
 pub use destination::{Destination, Place};
+pub(crate) use downstream_tls::{CERTIFICATE, CLIENT_CA};
 pub use listener::LISTENER;
 pub(super) use proto::short_hash;
 pub use secret::secret_name;

@@ -1,8 +1,12 @@
 //! An Envoy that was started from a file, and has nobody to ask.
 
 use ai_warp_simulator::{AWS_ACCESS_KEY, AWS_SECRET_KEY, DEFAULT_API_KEY, Provider};
-use ai_warp_tests::{Envoy, Gateway, PATIENCE, Rendering, Reply, Signer, eventually, validate};
+use ai_warp_tests::{
+    Authority, Envoy, Gateway, Identity, PATIENCE, Rendering, Reply, Signer, TlsClient, eventually, validate,
+};
 use futures_util::future::join_all;
+use http_body_util::Full;
+use hyper::Request;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -96,6 +100,30 @@ async fn it_knows_who_may_call() {
         "the secret is in the dump"
     );
     nobody_complains(&envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_listener_has_the_tls_of_the_configuration() {
+    let mut rendering = Rendering::new().await;
+    let authority = Authority::new(rendering.folder(), "ours");
+    let (server, client) = (authority.issue("127.0.0.1"), authority.issue("client"));
+    rendering.config.set(
+        "server.tls",
+        json!({
+            "certificate": {"file": server.certificate},
+            "privateKey": {"file": server.key},
+            "clientCa": {"file": authority.file()},
+        }),
+    );
+    let envoy = rendering.start(1, &[]).await;
+    let ask = async |identity: Option<&Identity>| {
+        let body = Full::from(asking("openai:ok").to_string());
+        let request = Request::post("/api/v1/prompt").header("host", "x").body(body).unwrap();
+        TlsClient::new(authority.file(), identity).send(envoy.gateway().address(), request).await
+    };
+    let (status, body) = ask(Some(&client)).await.unwrap();
+    assert_eq!(status, 200, "{body}");
+    assert!(ask(None).await.is_err(), "no certificate");
 }
 
 #[tokio::test(flavor = "multi_thread")]
