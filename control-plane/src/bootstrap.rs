@@ -1,4 +1,4 @@
-//! The bootstrap configuration an Envoy starts with: enough to find the control plane, nothing more.
+//! The bootstrap configuration an Envoy starts with: how to find the control plane, and what no control plane can push.
 
 mod link;
 

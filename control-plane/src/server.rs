@@ -1,7 +1,7 @@
 //! The running control plane: two ports, one configuration, an orderly end.
 //!
-//! The public port has the sessions API and the status. The xDS port is for gateways: xDS itself, sync, and the sessions
-//! they forward, over HTTP/1.1 or HTTP/2 without TLS, whichever the caller speaks.
+//! The public port has the sessions API, the status and metrics. The xDS port is for gateways: xDS itself, sync, and the
+//! sessions they forward, over HTTP/1.1 or HTTP/2, whichever the caller speaks, with TLS where that is configured.
 
 mod drain;
 #[cfg(test)]

@@ -104,7 +104,8 @@ impl GatewayContext {
         let Some(auth) = &gateway.auth else {
             let path = host::request_header(":path").unwrap_or_default();
             let path = without_query(&path);
-            self.record.begin(path, &gateway);
+            // Envoy answers other methods by itself.
+            self.record.begin(b"POST", path, &gateway);
             let format = Format::of_path(path, &gateway);
             self.format = format.unwrap_or(self.format);
             return Ok(format.is_some());
@@ -113,7 +114,7 @@ impl GatewayContext {
         let path = without_query(headers.get(":path").unwrap_or_default());
         let format = Format::of_path(path, &gateway);
         self.format = format.unwrap_or_else(|| Format::of_errors_at(path));
-        self.record.begin(path, &gateway);
+        self.record.begin(headers.get(":method").unwrap_or_default(), path, &gateway);
         self.caller = auth.check(&headers, &caller::Stream)?;
         self.record.consumer.clone_from(&self.caller.consumer);
         let asks_model = format.is_some() && headers.get(":method") == Some(b"POST");

@@ -15,6 +15,7 @@ use crate::{host, metrics, traces};
 /// One request, as far as it is to be told of.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
+    method: Vec<u8>,
     path: Vec<u8>,
     request_id: Vec<u8>,
     /// Why it was refused before there was an exchange, or in its place.
@@ -27,8 +28,9 @@ pub(crate) struct Record {
 
 impl Record {
     /// Notes the request while its headers are still the client's.
-    pub(crate) fn begin(&mut self, path: &[u8], gateway: &Gateway) {
+    pub(crate) fn begin(&mut self, method: &[u8], path: &[u8], gateway: &Gateway) {
         if gateway.logging.access || gateway.is_traced {
+            method.clone_into(&mut self.method);
             path.clone_into(&mut self.path);
             self.request_id = host::request_header("x-request-id").unwrap_or_default();
             self.is_traced = gateway.is_traced && traces::is_sampled(&self.request_id);
@@ -70,7 +72,7 @@ impl Record {
 
     /// The request is over: counts it, and hands over its part of the log line.
     pub(crate) fn finish(self, gateway: &Gateway) {
-        let Self { path, request_id, refused, exchange, consumer, is_traced: _ } = self;
+        let Self { method, path, request_id, refused, exchange, consumer, is_traced: _ } = self;
         let mut exchange = exchange.as_ref().and_then(|exchange| exchange.try_borrow_mut().ok());
         let outcome = match &mut exchange {
             Some(exchange) => {
@@ -87,6 +89,7 @@ impl Record {
         if gateway.logging.access {
             let line = Line {
                 request_id: &request_id,
+                method: &method,
                 path: &path,
                 consumer: consumer.as_deref(),
                 outcome,

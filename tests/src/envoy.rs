@@ -190,6 +190,25 @@ impl Envoy {
             .collect()
     }
 
+    /// Waits until it has told of the end of every request it got, all of them prompts, and none is left under way. The two are
+    /// published together, a moment after they are so.
+    pub async fn wait_until_no_exchange_lives(&self) {
+        eventually("no exchange is left", PATIENCE, async || {
+            let got = self.stat("http.gateway.downstream_rq_total").await;
+            let told = self.sum_of_stats("wasmcustom.ai_warp_requests_total").await;
+            let live = self.stat("wasmcustom.ai_warp_exchanges_live").await;
+            if (told, live) == (got, 0) { Ok(()) } else { Err(format!("{told} of {got} ended, {live} live")) }
+        })
+        .await;
+    }
+
+    /// The sum of all counters whose names begin so.
+    async fn sum_of_stats(&self, prefix: &str) -> u64 {
+        let stats = self.admin.get(&format!("/stats?filter=^{prefix}&format=json")).await.json();
+        let values = stats["stats"].as_array().into_iter().flatten();
+        values.filter_map(|stat| stat["value"].as_u64()).sum()
+    }
+
     /// Its process.
     pub fn process_id(&self) -> u32 {
         self.process.id()

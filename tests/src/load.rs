@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::{JoinHandle, JoinSet};
@@ -10,9 +10,14 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::client::Gateway;
 use crate::wait::{PATIENCE, within};
 
+/// What a busy machine must send at least of what was promised.
+const LEAST_SHARE: f64 = 0.8;
+
 /// Prompts at a steady rate, whole and streamed in turn.
 #[derive(Debug)]
 pub struct Load {
+    rate: u32,
+    started: Instant,
     stop: Arc<AtomicBool>,
     task: JoinHandle<(usize, Vec<String>)>,
 }
@@ -34,14 +39,16 @@ impl Load {
             let outcomes = requests.join_all().await;
             (sent, outcomes.into_iter().flatten().collect())
         });
-        Self { stop, task }
+        Self { rate, started: Instant::now(), stop, task }
     }
 
     /// Ends the load; panics with every request that failed.
     pub async fn expect_no_failure(self) {
         self.stop.store(true, Ordering::Relaxed);
+        let lasted = self.started.elapsed();
         let (sent, failures) = within("the load ends", PATIENCE, self.task).await.unwrap();
-        assert!(sent > 10, "only {sent} requests were sent");
+        let promised = lasted.as_secs_f64() * f64::from(self.rate);
+        assert!(sent as f64 >= promised * LEAST_SHARE, "{sent} of {promised} requests were sent");
         assert!(failures.is_empty(), "{} of {sent} requests failed: {failures:#?}", failures.len());
     }
 }

@@ -288,15 +288,9 @@ impl Stack {
         .await;
     }
 
-    /// Waits until the first gateway has no request under way.
+    /// Waits until the first gateway has no request under way, see [`Envoy::wait_until_no_exchange_lives`].
     pub async fn wait_until_no_exchange_lives(&self) {
-        eventually("no exchange is left", PATIENCE, async || {
-            match self.envoy().stat("wasmcustom.ai_warp_exchanges_live").await {
-                0 => Ok(()),
-                live => Err(format!("{live} exchanges live")),
-            }
-        })
-        .await;
+        self.envoy().wait_until_no_exchange_lives().await;
     }
 
     /// Changes what the filter is told, and waits until every gateway has it, a second at most.

@@ -13,13 +13,17 @@ use super::AppState;
 use super::error::ApiError;
 use crate::config::SecretString;
 
-/// Lets gateways through: whoever has one of `controlPlane.xdsTokens`, or anybody where there are none. Then the port is on
-/// loopback, or its TLS is mutual: no other configuration is valid.
+/// Lets gateways through: whoever has one of `controlPlane.xdsTokens`. Without any, anybody on this machine, or whose
+/// certificate the port's TLS has checked. A reload may take tokens away, but not the port from the address it is bound to: what
+/// would open it to a network closes it.
 pub(super) async fn gateways(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let is_open = {
         let loaded = state.0.config.borrow();
-        let tokens = &loaded.secrets.listeners.xds_tokens;
-        tokens.is_empty() || bears_one_of(tokens, request.headers())
+        let at = &loaded.config.control_plane;
+        match loaded.secrets.listeners.xds_tokens.as_slice() {
+            [] => at.is_loopback() || at.xds_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()),
+            tokens => bears_one_of(tokens, request.headers()),
+        }
     };
     if is_open { next.run(request).await } else { refuse("This port is for gateways that have its token") }
 }

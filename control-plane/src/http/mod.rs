@@ -1,4 +1,4 @@
-//! The HTTP interfaces: sessions and status for people and gateways, sync for gateways alone.
+//! The HTTP interfaces: sessions, status and metrics for people and gateways, sync for gateways alone.
 //!
 //! Each is a router made from one [`AppState`], so that a test can ask it without a socket. Errors are
 //! `{"code", "message"}` everywhere, for paths and methods nobody knows as well.

@@ -28,11 +28,17 @@ impl Test {
     }
 
     fn with_store(store: Store) -> Self {
+        Self::configured(store, "", |loaded| loaded)
+    }
+
+    /// With more in its configuration, and that changed as a reload would.
+    fn configured(store: Store, more: &str, change: impl FnOnce(Loaded) -> Loaded) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ai-warp.yaml");
-        std::fs::write(&path, "providers: {openai: {apiKey: \"${KEY}\"}}\nmodels: [\"openai:m\"]\n").unwrap();
+        let config = "providers: {openai: {apiKey: \"${KEY}\"}}\nmodels: [\"openai:m\"]\n";
+        std::fs::write(&path, format!("{config}{more}")).unwrap();
         let env: Env = Arc::new(|_| Some("sk-secret".to_owned()));
-        let (_, config) = watch::channel(Arc::new(load(&path, &env).unwrap()));
+        let (_, config) = watch::channel(Arc::new(change(load(&path, &env).unwrap())));
         let (status, config_status) = watch::channel(ConfigStatus::default());
         let filter = FilterCode { path: "/f.wasm".into(), sha256: "abc".to_owned(), bytes: "code".into() };
         let state = AppState::new(Parts {
@@ -315,4 +321,29 @@ async fn is_ready_until_it_drains_and_live_until_it_ends() {
     let (status, body) = get_from(&test.public, "/ready").await;
     assert_eq!((status, &body["pending"]), (StatusCode::SERVICE_UNAVAILABLE, &json!(["shutting down"])));
     assert_eq!(get_from(&test.public, "/live").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn beyond_loopback_both_ports_ask_for_a_token() {
+    let memory = || Store::Memory(MemoryStore::default());
+    let tokens =
+        "controlPlane: {hostname: 0.0.0.0, xdsTokens: [0123456789abcdef], apiTokens: [fedcba9876543210]}\n";
+    // A reload may take the tokens away, but the address stays.
+    let without = |mut loaded: Loaded| {
+        loaded.secrets.listeners = Default::default();
+        loaded
+    };
+    for test in
+        [Test::configured(memory(), tokens, |loaded| loaded), Test::configured(memory(), tokens, without)]
+    {
+        for (router, path) in [(&test.public, "/status"), (&test.sync, "/sync/v1/sessions/x")] {
+            let (status, body) = ask(router, "GET", path, Body::empty()).await;
+            assert_eq!((status, &body["code"]), (StatusCode::UNAUTHORIZED, &json!("UNAUTHORIZED")), "{path}");
+        }
+        for path in ["/ready", "/live"] {
+            assert_eq!(ask(&test.public, "GET", path, Body::empty()).await.0, StatusCode::OK);
+        }
+    }
+    let loopback = Test::configured(memory(), "", |loaded| loaded);
+    assert_eq!(ask(&loopback.public, "GET", "/status", Body::empty()).await.0, StatusCode::OK);
 }

@@ -105,8 +105,11 @@ fn envoy_proxy(parts: &Parts<'_>) -> Document {
             "readOnly": true,
         }));
     }
-    let extensions = parts.bootstrap.get("bootstrap_extensions");
-    let mut bootstrap = vec![json!({"op": "add", "path": "/bootstrap_extensions", "value": extensions})];
+    let added = ["bootstrap_extensions", "stats_config"];
+    let mut bootstrap: Vec<Value> = added
+        .iter()
+        .map(|name| json!({"op": "add", "path": format!("/{name}"), "value": parts.bootstrap.get(*name)}))
+        .collect();
     bootstrap.extend(
         parts
             .bootstrap_secrets()

@@ -123,12 +123,14 @@ pub(super) fn documents(parts: &Parts<'_>) -> Result<Vec<Document>, RenderError>
     };
     let head = format!(
         "Parts for the configuration of an Envoy (1.39 or newer). Written by `ai-warp render --target \
-         envoy-fragment`.\n{}\n\nBootstrap: add to `bootstrap_extensions`, unless it is there. Envoy reads secrets from files only \
+         envoy-fragment`.\n{}\n\nBootstrap: add to `bootstrap_extensions`, unless it is there, and to `stats_config`, for the labels of metrics. Envoy reads secrets from files only \
          with a `node.id` and a `node.cluster`.",
         super::needs(parts)
     );
     let extensions = parts.bootstrap.get("bootstrap_extensions").cloned().unwrap_or_default();
-    let mut of_bootstrap = json!({"bootstrap_extensions": extensions});
+    // Without the second, the labels of metrics stay within their names.
+    let stats = parts.bootstrap.get("stats_config").cloned().unwrap_or_default();
+    let mut of_bootstrap = json!({"bootstrap_extensions": extensions, "stats_config": stats});
     if let (Some(fields), Some(secrets)) = (of_bootstrap.as_object_mut(), parts.bootstrap_secrets()) {
         fields.insert("static_resources".to_owned(), json!({"secrets": secrets}));
     }

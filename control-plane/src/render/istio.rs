@@ -52,11 +52,12 @@ fn envoy_filter(parts: &Parts<'_>, host: &str) -> Result<Document, RenderError> 
 
     let mut patches: Vec<Value> =
         parts.clusters().into_iter().map(|cluster| patch("CLUSTER", json!({}), "ADD", cluster)).collect();
-    if let Some(secrets) = parts.bootstrap_secrets() {
-        // Read by proxies that start.
-        let value = json!({"static_resources": {"secrets": secrets}});
-        patches.push(patch("BOOTSTRAP", json!({}), "MERGE", value));
+    // Read by proxies that start: labels of metrics, and what is shown to the control plane.
+    let mut bootstrap = json!({"stats_config": parts.bootstrap.get("stats_config")});
+    if let (Some(fields), Some(secrets)) = (bootstrap.as_object_mut(), parts.bootstrap_secrets()) {
+        fields.insert("static_resources".to_owned(), json!({"secrets": secrets}));
     }
+    patches.push(patch("BOOTSTRAP", json!({}), "MERGE", bootstrap));
     let own = json!({"per_connection_buffer_limit_bytes": buffer_limit});
     patches.push(patch("LISTENER", listener_of(options.context, host), "MERGE", own));
     patches.extend(

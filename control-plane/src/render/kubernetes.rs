@@ -82,8 +82,13 @@ fn variables(config: &Config) -> Result<Vec<String>, RenderError> {
             .chain(&tls.client_ca)
             .map(|part| named("server.tls", part))
     });
+    let jwt = config.auth.iter().flat_map(|auth| &auth.jwt);
+    let keys = jwt.flat_map(|jwt| {
+        let keys = [("auth.jwt.secret", &jwt.secret), ("auth.jwt.publicKey", &jwt.public_key)];
+        keys.into_iter().filter_map(|(path, key)| Some(named(path, key.as_ref()?)))
+    });
     let mut variables = Vec::new();
-    for (path, secret) in of_endpoints.chain(of_valkey).chain(tokens).chain(tls) {
+    for (path, secret) in of_endpoints.chain(of_valkey).chain(tokens).chain(tls).chain(keys) {
         match secret {
             Secret::Env(name) => variables.push(name),
             Secret::Literal(_) | Secret::File(_) => return Err(RenderError::NotFromEnvironment { path }),

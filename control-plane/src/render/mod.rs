@@ -230,9 +230,10 @@ impl<'a> Parts<'a> {
             server.hostname.clone_from(&listen.host);
             server.port = listen.port;
         }
-        if server.tls.is_some() && options.target != Target::Envoy {
-            warnings
-                .push("server.tls: the listener is not the gateway's own here, nor is its TLS".to_owned());
+        if options.target != Target::Envoy {
+            warnings.extend(of_another_listener(loaded));
+            // Its policy would be the virtual host's, and its preflights those of other sites.
+            server.cors = None;
         }
         let own_tls = server.tls.as_ref().filter(|_| options.target == Target::Envoy);
         let tls = own_tls.map(secrets::stand_in_identity);
@@ -262,6 +263,26 @@ impl<'a> Parts<'a> {
         let of_bootstrap = self.bootstrap.pointer("/static_resources/clusters").and_then(Value::as_array);
         of_bootstrap.into_iter().flatten().chain(&self.settled.clusters).cloned().collect()
     }
+}
+
+/// What a listener that is somebody else's does not get from here.
+fn of_another_listener(loaded: &Loaded) -> Vec<String> {
+    let config = &loaded.config;
+    let not_ours = [
+        (
+            config.server.tls.is_some(),
+            "server.tls: the listener is not the gateway's own here, nor is its TLS",
+        ),
+        (
+            config.server.cors.is_some(),
+            "server.cors: is not rendered into a listener of others; say it where that is configured",
+        ),
+        (
+            config.tracing.is_some(),
+            "tracing: requests are traced as the listener's own configuration says, attempts are not told apart",
+        ),
+    ];
+    not_ours.into_iter().filter(|(is_there, _)| *is_there).map(|(_, text)| text.to_owned()).collect()
 }
 
 /// The gateway of an Envoy without control plane, and what it does without.

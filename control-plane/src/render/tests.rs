@@ -226,6 +226,7 @@ fn a_pod_has_secrets_from_its_environment_and_ports_that_others_know() {
     for (text, complaint) in [
         (CONFIG.replace("${OPENAI_API_KEY}", "sk-1"), "providers.openai.apiKey"),
         (format!("{CONFIG}server: {{port: 0}}\n"), "server.port"),
+        (format!("{CONFIG}auth: {{jwt: {{secret: sk-1}}}}\n"), "auth.jwt.secret"),
     ] {
         let error = File::new(&text).render(&options(Target::Kubernetes)).unwrap_err().to_string();
         assert!(error.contains(complaint) && !error.contains("sk-1"), "{error}");
@@ -334,6 +335,9 @@ fn a_sidecar_keeps_its_other_listeners() {
     let filter = &File::new(CONFIG).render(&sidecar).unwrap().documents[0].value;
     let patches = filter["spec"]["configPatches"].as_array().unwrap();
     assert!(patches.iter().all(|patch| patch["match"]["context"] == "SIDECAR_OUTBOUND"));
-    let merged = patches.iter().find(|patch| patch["patch"]["operation"] == "MERGE").unwrap();
+    let merged = patches
+        .iter()
+        .find(|patch| patch["applyTo"] == "LISTENER" && patch["patch"]["operation"] == "MERGE")
+        .unwrap();
     assert_eq!(merged["match"]["listener"]["portNumber"], 80);
 }

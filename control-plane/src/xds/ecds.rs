@@ -1,4 +1,4 @@
-//! The discovery service of the filter's configuration alone, for Envoys that are somebody else's: `ai-warp render` wrote their
+//! The discovery service of the filters alone, the gateway's and those that find out who calls, for Envoys that are somebody else's: `ai-warp render` wrote their
 //! clusters and routes, and what the filter does with them still comes from here.
 //!
 //! A cluster has its plain name there, because nothing here could rename it. So models, routes and limits change at once; who

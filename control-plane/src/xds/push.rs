@@ -216,12 +216,7 @@ impl Push {
             return Heard::Accepted { kind, version };
         };
         sent.outcome = Outcome::Refused;
-        // Some of it may be in force: to be sent again, or taken back.
-        for (name, version) in &sent.resources {
-            if progress.has.get(name) != Some(version) {
-                progress.has.insert(name.clone(), UNSURE.to_owned());
-            }
-        }
+        progress.doubt();
         if let Some(wait) = self.code_wait.filter(|_| reason.contains(NO_FILTER)) {
             self.retry_at = Some(now + wait);
             self.code_wait = Some((wait * 2).min(LONGEST_CODE_WAIT));
@@ -266,12 +261,15 @@ impl Push {
             }
             let resources: BTreeMap<String, String> =
                 all.iter().map(|resource| (resource.name.clone(), resource.version.clone())).collect();
+            progress.doubt_superseded(&resources);
             let removed = progress.removed(kind, &resources, self.inherited);
             match &progress.sent {
                 Some(sent) if sent.resources == resources && removed.is_empty() => match sent.outcome {
                     Outcome::Accepted => continue,
                     // Envoy may answer only when new clusters are warm, which takes their secrets.
                     Outcome::Pending if kind == Kind::Cluster => continue,
+                    // A key that was renewed must not wait for clusters or other keys that Envoy does not take.
+                    Outcome::Refused if kind <= Kind::Signer => continue,
                     Outcome::Pending | Outcome::Refused => return None,
                 },
                 _ => {}
@@ -314,6 +312,24 @@ impl Push {
 }
 
 impl Progress {
+    /// Notes that some of what was sent may be in force: to be sent again, or taken back.
+    fn doubt(&mut self) {
+        let Some(sent) = &self.sent else { return };
+        for (name, version) in &sent.resources {
+            if self.has.get(name) != Some(version) {
+                self.has.insert(name.clone(), UNSURE.to_owned());
+            }
+        }
+    }
+
+    /// The same of an update that `resources` replace before Envoy has answered it: that answer will be to something older.
+    fn doubt_superseded(&mut self, resources: &BTreeMap<String, String>) {
+        let is_pending = |sent: &Sent| sent.outcome == Outcome::Pending && sent.resources != *resources;
+        if self.sent.as_ref().is_some_and(is_pending) {
+            self.doubt();
+        }
+    }
+
     fn want(&mut self, wants: &Wants) {
         match wants {
             Wants::All(names) => self.names.clone_from(names),

@@ -112,6 +112,19 @@ fn a_token_counts_only_where_tokens_are_configured() {
 }
 
 #[test]
+fn a_key_lets_in_beside_a_token_that_is_refused() {
+    let auth = json!({
+        "jwt": {"secret": "s", "requiredClaims": ["team"]},
+        "apiKeys": [{"consumer": "one", "hash": KeyHash::of(b"aiw_1").to_string()}],
+    });
+    let payload = URL_SAFE_NO_PAD.encode(r#"{"sub":"ann"}"#);
+    let both = headers(&[(TOKEN_HEADER, &payload), ("x-api-key", "aiw_1")]);
+    assert_eq!(checked(auth.clone(), &both, &Known::default()), Ok(Some("one".to_owned())));
+    let token = headers(&[(TOKEN_HEADER, &payload), ("x-api-key", "aiw_2")]);
+    assert!(checked(auth, &token, &Known::default()).is_err_and(|error| error.contains("team")));
+}
+
+#[test]
 fn a_key_is_found_wherever_clients_put_it() {
     let auth = json!({"apiKeys": [
         {"consumer": "one", "hash": KeyHash::of(b"aiw_1").to_string()},

@@ -21,6 +21,8 @@ const COST_DIGITS: usize = 12;
 pub struct Line<'a> {
     /// The id that Envoy gave the request.
     pub request_id: &'a [u8],
+    /// Its method, as the client wrote it.
+    pub method: &'a [u8],
     /// Its path, as the client wrote it.
     pub path: &'a [u8],
     /// The consumer's id, where consumers are known.
@@ -35,7 +37,7 @@ pub struct Line<'a> {
 #[serde(rename_all = "camelCase")]
 struct Members<'a> {
     request_id: String,
-    method: &'static str,
+    method: String,
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     consumer: Option<&'a str>,
@@ -105,8 +107,7 @@ impl Line<'_> {
     pub fn members(&self) -> String {
         let members = Members {
             request_id: text(self.request_id),
-            // The filter sees no other.
-            method: "POST",
+            method: text(self.method),
             path: text(self.path),
             consumer: self.consumer,
             outcome: self.outcome,

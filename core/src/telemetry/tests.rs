@@ -138,6 +138,7 @@ fn a_line_is_json_whatever_a_client_sends() {
     for hostile in [&b"/\",\"outcome\":\"ok\\"[..], b"\xff\xfe/\n\r\0", b"%REQ(x)%%", &[b'"'; 5_000]] {
         let line = Line {
             request_id: hostile,
+            method: hostile,
             path: hostile,
             consumer: Some("a\"b"),
             outcome: "option_error",

@@ -77,7 +77,9 @@ async fn every_line_is_json_and_every_request_has_one() {
     let refusing =
         gateway.request(Method::POST, "/api/v1/prompt").header("content-length", "1000000").body("{");
     let _ = refusing.timeout(std::time::Duration::from_millis(50)).send().await;
-    let all = lines(&stack, count).await;
+    let all = lines(&stack, count + 1).await;
+    let left = all.iter().find(|line| line["outcome"] == "cancelled");
+    assert!(left.is_some_and(|line| line["path"] == "/api/v1/prompt"), "{all:?}");
     let model = "openai:ok\"\\,~status=503";
     assert_eq!((&all[0]["model"], &all[0]["path"]), (&json!(model), &json!("/api/v1/prompt")));
     assert_eq!(all[0]["outcome"], "provider_response_error");
@@ -112,5 +114,9 @@ async fn content_is_logged_only_where_that_was_asked_for_and_nothing_is_where_it
         if is_silent { Ok(()) } else { Err(active) }
     })
     .await;
-    assert_eq!(stack.prompt(json!({"prompt": "hi"})).await.status, 200);
+    // Over a connection of its own: those of before are the last listener's.
+    let gateway = ai_warp_tests::Gateway::new(stack.gateway().address());
+    assert_eq!(gateway.prompt(json!({"prompt": "hi"})).await.status, 200);
+    stack.wait_until_no_exchange_lives().await;
+    assert_eq!(stack.envoy().access_log().len(), 2);
 }

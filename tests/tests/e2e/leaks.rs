@@ -1,9 +1,10 @@
 //! What prompts, answers and credentials must never reach: logs, metrics, traces, status, configuration dumps.
 
 use ai_warp_simulator::{Options, Provider};
-use ai_warp_tests::{Collector, PATIENCE, Reply, Stack, eventually};
+use ai_warp_tests::{Collector, PATIENCE, Reply, Signer, Stack, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// A word that appears nowhere else.
@@ -11,18 +12,55 @@ fn marker(what: &str) -> String {
     format!("{what}{}", Uuid::new_v4().simple())
 }
 
-/// A stack with marked keys whose requests are traced and logged.
-async fn stack(collector: &Collector, key: &str, password: &str, content: bool) -> Stack {
-    let (key, password) = (key.to_owned(), password.to_owned());
+/// What must appear nowhere.
+struct Secrets {
+    /// Of the providers.
+    key: String,
+    /// Tokens of clients are signed with it.
+    shared: String,
+    /// A client's key.
+    api_key: String,
+    /// What gateways show to the control plane.
+    xds_token: String,
+}
+
+impl Secrets {
+    fn new() -> Self {
+        let [key, shared, api_key, xds_token] = ["key", "shared", "apikey", "xdstoken"].map(marker);
+        Self { key, shared, api_key, xds_token }
+    }
+
+    fn all(&self) -> [(&'static str, &String); 4] {
+        [
+            ("key", &self.key),
+            ("shared secret", &self.shared),
+            ("client's key", &self.api_key),
+            ("token of the xDS port", &self.xds_token),
+        ]
+    }
+}
+
+/// A stack with marked secrets whose requests are traced and logged.
+async fn stack(collector: &Collector, secrets: &Secrets, content: bool) -> Stack {
+    let Secrets { key, shared, api_key, xds_token } = secrets;
+    let hash: String = Sha256::digest(api_key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let auth = json!({
+        "required": false,
+        "jwt": {"secret": shared},
+        "apiKeys": [{"consumer": "team", "hash": format!("sha256:{hash}")}],
+    });
     let keys = [Provider::OpenAi, Provider::Gemini].map(|provider| (provider, vec![key.clone()]));
     Stack::builder()
         .simulator(Options { keys: keys.into(), ..Options::default() })
         .models(["openai:ok", "openai:down", "gemini:ok", "openai:bad", "openai:cut"])
         .set("providers.openai.apiKey", key.clone())
-        .set("providers.gemini.apiKey", key)
-        .set("storage.valkey.password", password)
+        .set("providers.gemini.apiKey", key.clone())
         .set("tracing.otlp", json!({"endpoint": collector.url()}))
-        .set("clientLimits", json!({"header": "x-api-key", "rate": {"max": 1_000_000, "timeWindow": "1h"}}))
+        .set("clientLimits", json!({"rate": {"max": 1_000_000, "timeWindow": "1h"}}))
+        .set("auth", auth)
+        .set("controlPlane.xdsTokens", json!([xds_token]))
+        .variable("MARKED_TOKEN", xds_token)
+        .bootstrap(["--xds-token-env", "MARKED_TOKEN"])
         .set("logging.content", content)
         .start()
         .await
@@ -95,21 +133,18 @@ async fn places(stack: &Stack, collector: &Collector, asked: usize) -> Vec<(&'st
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_prompts_nor_answers_nor_credentials_are_told_to_operators() {
     let collector = Collector::start().await;
-    let (key, password, prompt) = (marker("key"), marker("password"), marker("prompt"));
-    let (bearer, api_key) = (marker("bearer"), marker("apikey"));
-    let stack = stack(&collector, &key, &password, false).await;
-    let client = [("authorization", format!("Bearer {bearer}")), ("x-api-key", api_key.clone())];
+    let (secrets, prompt) = (Secrets::new(), marker("prompt"));
+    let stack = stack(&collector, &secrets, false).await;
+    let token = Signer::shared(&secrets.shared).token_of("ada");
+    let client = [("authorization", format!("Bearer {token}")), ("x-api-key", secrets.api_key.clone())];
     let asked = ask_everything(&stack, &prompt, &client).await;
+    // And by the key alone.
+    let asked = asked + ask_everything(&stack, &prompt, &client[1..]).await;
     let places = places(&stack, &collector, asked).await;
     assert!(places.iter().any(|(name, text)| *name == "the access log" && text.contains("openai:cut")));
     for (name, text) in &places {
-        for (what, secret) in [
-            ("key", &key),
-            ("password", &password),
-            ("prompt", &prompt),
-            ("bearer", &bearer),
-            ("api key", &api_key),
-        ] {
+        let told = [("prompt", &prompt), ("token", &token)];
+        for (what, secret) in secrets.all().into_iter().chain(told) {
             let at = text.find(secret.as_str());
             let around = at.map(|at| &text[at.saturating_sub(200)..(at + 60).min(text.len())]);
             assert_eq!(around, None, "{name} holds a {what}");
@@ -120,11 +155,13 @@ async fn neither_prompts_nor_answers_nor_credentials_are_told_to_operators() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_content_is_logged_it_is_in_the_access_log_alone() {
     let collector = Collector::start().await;
-    let (key, password, prompt) = (marker("key"), marker("password"), marker("prompt"));
-    let stack = stack(&collector, &key, &password, true).await;
+    let (secrets, prompt) = (Secrets::new(), marker("prompt"));
+    let stack = stack(&collector, &secrets, true).await;
     let asked = ask_everything(&stack, &prompt, &[]).await;
     for (name, text) in places(&stack, &collector, asked).await {
         assert_eq!(text.contains(&prompt), name == "the access log", "{name}");
-        assert!(!text.contains(&key) && !text.contains(&password), "{name}");
+        for (what, secret) in secrets.all() {
+            assert!(!text.contains(secret), "{name} holds a {what}");
+        }
     }
 }

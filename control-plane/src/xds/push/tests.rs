@@ -329,3 +329,34 @@ fn what_envoy_asks_for_again_is_sent_again() {
     let (kind, again) = envoy.gets().unwrap();
     assert_eq!((kind, again.changed.len()), (Kind::Secret, 1));
 }
+
+#[test]
+fn what_was_never_answered_is_taken_back_as_well() {
+    let mut envoy = Envoy::connect(with_keys(&["openai:a"]), false);
+    envoy.subscribes(Kind::Cluster, &[]);
+    envoy.accepts(Kind::Cluster, &[]);
+    envoy.push.update(with_keys(&["openai:a", "local:b"]));
+    let (_, superseded) = envoy.gets().unwrap();
+    envoy.push.update(with_keys(&["openai:a"]));
+    let (kind, back) = envoy.gets().unwrap();
+    assert_eq!(kind, Kind::Cluster);
+    assert_eq!(back.removed, ["provider/local", "provider/local/hop", "provider/local/stream"]);
+    assert_eq!(envoy.says(kind, &[], &superseded.nonce, None), Heard::Nothing);
+}
+
+#[test]
+fn a_renewed_key_does_not_wait_for_clusters_that_are_refused() {
+    let providers = |key: &str, more: &str| {
+        format!(r#"{{"openai": {{"baseUrl": "http://127.0.0.1:1", "apiKey": "{key}"}}{more}}}"#)
+    };
+    let refused = r#", "other": {"dialect": "openai", "baseUrl": "http://127.0.0.1:2"}"#;
+    let mut envoy = Envoy::connect(resources(&providers("one", ""), &["openai:a"]), false);
+    envoy.starts();
+    envoy.push.update(resources(&providers("one", refused), &["openai:a"]));
+    let (kind, clusters) = envoy.gets().unwrap();
+    envoy.says(kind, &[], &clusters.nonce, Some("no such thing"));
+    assert!(envoy.gets().is_none());
+    envoy.push.update(resources(&providers("two", refused), &["openai:a"]));
+    envoy.accepts(Kind::Secret, &["provider/openai/key"]);
+    assert!(envoy.gets().is_none(), "and nothing else");
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ai_warp_core::config::{DialectName, Endpoint, Gateway, Service};
+use ai_warp_core::config::{DialectName, Endpoint, Gateway, Service, Tracing};
 
 use super::{Credential, auth};
 use crate::config::Secrets;
@@ -36,6 +36,8 @@ pub enum Place {
     Issuer(Service),
     /// Who is asked whether a client may call.
     Webhook(Service),
+    /// Who collects traces.
+    Collector(Tracing),
 }
 
 impl Destination {
@@ -51,7 +53,9 @@ impl Destination {
         });
         let places = endpoints.chain([Place::Waiting(gateway.waiting_cluster.clone())]);
         let of_exchanges = places.map(|place| Self { place, buffer });
-        of_exchanges.chain(gateway.auth.iter().flat_map(auth::destinations)).collect()
+        let collector =
+            gateway.tracing.clone().map(|tracing| Self { place: Place::Collector(tracing), buffer });
+        of_exchanges.chain(gateway.auth.iter().flat_map(auth::destinations)).chain(collector).collect()
     }
 
     /// The name of its first cluster, which no other destination has.
@@ -61,6 +65,7 @@ impl Destination {
             Place::Waiting(cluster) => Cow::Borrowed(cluster),
             Place::Issuer(service) => Cow::Owned(auth::cluster_name(auth::ISSUER, service)),
             Place::Webhook(service) => Cow::Owned(auth::cluster_name(auth::WEBHOOK, service)),
+            Place::Collector(tracing) => Cow::Borrowed(&tracing.cluster),
         }
     }
 
@@ -69,7 +74,7 @@ impl Destination {
         let (first, by_hop) = match &self.place {
             Place::Endpoint { endpoint, .. } => (Some(&endpoint.cluster), Some(&endpoint.stream_cluster)),
             Place::Waiting(cluster) => (Some(cluster), None),
-            Place::Issuer(_) | Place::Webhook(_) => (None, None),
+            Place::Issuer(_) | Place::Webhook(_) | Place::Collector(_) => (None, None),
         };
         first.into_iter().chain(by_hop).map(String::as_str)
     }

@@ -181,6 +181,7 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
                     resources.add(Kind::Signer, filter);
                 }
             }
+            Place::Collector(tracing) => resources.add(Kind::Cluster, cluster::collector(tracing)),
             Place::Waiting(name) => resources.add(Kind::Cluster, cluster::waiting(name, &code, *buffer)),
             Place::Issuer(service) => {
                 let name = auth::cluster_name(auth::ISSUER, service);
@@ -197,9 +198,6 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     resources.add(Kind::Listener, listener::gateway(gateway, server, port, tls, buffer));
     for secret in tls.map(downstream_tls::secrets).unwrap_or_default() {
         resources.add(Kind::Secret, secret);
-    }
-    if let Some(tracing) = &gateway.tracing {
-        resources.add(Kind::Cluster, cluster::collector(tracing));
     }
     resources.add(Kind::Listener, hop::listener(&code, buffer));
     resources.add(Kind::Route, hop::routes(gateway));

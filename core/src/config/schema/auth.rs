@@ -16,7 +16,7 @@ use crate::config::{Secret, TimeWindow};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AuthConfig {
-    /// Whether a request without a credential is refused; one that is not accepted always is. (default: `true`)
+    /// Whether a request without a token or key is refused; a token or key that is not accepted always is. (default: `true`)
     pub required: Option<bool>,
     /// Tokens (JSON Web Tokens), with exactly one of `secret`, `publicKey` and `jwks`.
     pub jwt: Option<JwtConfig>,

@@ -38,7 +38,14 @@ fn counted(exchange: &Exchange) -> Vec<String> {
 
 fn line(exchange: &Exchange) -> Value {
     let outcome = exchange.ending().word();
-    let line = Line { request_id: b"id", path: b"/p", consumer: None, outcome, exchange: Some(exchange) };
+    let line = Line {
+        request_id: b"id",
+        method: b"POST",
+        path: b"/p",
+        consumer: None,
+        outcome,
+        exchange: Some(exchange),
+    };
     serde_json::from_str(&format!("{{{}\"end\":0}}", line.members())).unwrap()
 }
 

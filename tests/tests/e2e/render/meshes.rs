@@ -33,6 +33,7 @@ fn apply_envoy_filter(config: &mut Value, filter: &Value) {
         assert_eq!(patch["match"]["context"], "GATEWAY");
         let (operation, value) = (patch["patch"]["operation"].as_str().unwrap(), &patch["patch"]["value"]);
         match (patch["applyTo"].as_str().unwrap(), operation) {
+            ("BOOTSTRAP", "MERGE") => merge(config, "", value),
             ("CLUSTER", "ADD") => list(config, "/static_resources/clusters").push(value.clone()),
             ("LISTENER", "ADD") => list(config, "/static_resources/listeners").push(value.clone()),
             ("LISTENER", "MERGE") => merge(config, "/static_resources/listeners/0", value),
