@@ -105,7 +105,7 @@ impl GatewayContext {
             let path = host::request_header(":path").unwrap_or_default();
             let path = without_query(&path);
             // Envoy answers other methods by itself.
-            self.record.begin(b"POST", path, &gateway);
+            self.record.begin(b"POST", path, host::request_header, &gateway);
             let format = Format::of_path(path, &gateway);
             self.format = format.unwrap_or(self.format);
             return Ok(format.is_some());
@@ -114,10 +114,12 @@ impl GatewayContext {
         let path = without_query(headers.get(":path").unwrap_or_default());
         let format = Format::of_path(path, &gateway);
         self.format = format.unwrap_or_else(|| Format::of_errors_at(path));
-        self.record.begin(headers.get(":method").unwrap_or_default(), path, &gateway);
+        let method = headers.get(":method").unwrap_or_default();
+        let header = |name: &str| headers.get(name).map(<[u8]>::to_vec);
+        self.record.begin(method, path, header, &gateway);
         self.caller = auth.check(&headers, &caller::Stream)?;
         self.record.consumer.clone_from(&self.caller.consumer);
-        let asks_model = format.is_some() && headers.get(":method") == Some(b"POST");
+        let asks_model = format.is_some() && method == b"POST";
         if let Some(owner) = self.caller.owner().filter(|_| !asks_model) {
             host::set_request_header(OWNER_HEADER, &owner.to_string());
         }

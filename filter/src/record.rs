@@ -27,13 +27,19 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Notes the request while its headers are still the client's.
-    pub(crate) fn begin(&mut self, method: &[u8], path: &[u8], gateway: &Gateway) {
+    /// Notes the request while its headers are still the client's. `header` finds one of them.
+    pub(crate) fn begin(
+        &mut self,
+        method: &[u8],
+        path: &[u8],
+        header: impl Fn(&str) -> Option<Vec<u8>>,
+        gateway: &Gateway,
+    ) {
         if gateway.logging.access || gateway.is_traced {
             method.clone_into(&mut self.method);
             path.clone_into(&mut self.path);
-            self.request_id = host::request_header("x-request-id").unwrap_or_default();
-            self.is_traced = gateway.is_traced && traces::is_sampled(&self.request_id);
+            self.request_id = header("x-request-id").unwrap_or_default();
+            self.is_traced = gateway.is_traced && traces::is_sampled(&self.request_id, header);
         }
     }
 

@@ -22,8 +22,8 @@ const DECISION: (usize, u8) = (14, b'4');
 const SAMPLED: &[u8] = b"-01";
 
 /// Whether the request of this id is traced, where requests are. Its headers are still the client's, who may have decided.
-pub(crate) fn is_sampled(request_id: &[u8]) -> bool {
-    match host::request_header("traceparent") {
+pub(crate) fn is_sampled(request_id: &[u8], header: impl Fn(&str) -> Option<Vec<u8>>) -> bool {
+    match header("traceparent") {
         Some(span) => span.ends_with(SAMPLED),
         None => {
             let (position, not) = DECISION;

@@ -39,7 +39,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 impl Args {
     fn into_options(self) -> BootstrapOptions {
         BootstrapOptions {
-            link: self.link.to(self.control_plane),
+            link: self.link.into_link(self.control_plane),
             admin: self.admin,
             port: self.port,
             filter: self.filter,

@@ -29,7 +29,7 @@ pub(super) struct LinkArgs {
 
 impl LinkArgs {
     /// The way to `control_planes`.
-    pub(super) fn to(self, control_planes: Vec<HostPort>) -> Link {
+    pub(super) fn into_link(self, control_planes: Vec<HostPort>) -> Link {
         let host = control_planes.first().map(|at| at.host.clone());
         let server_name = self.xds_server_name.or(host).unwrap_or_default();
         let identity = self.xds_certificate.zip(self.xds_key);

@@ -112,7 +112,7 @@ impl Args {
             admin: self.admin.unwrap_or(admin),
             filter: self.filter,
             secrets_dir: self.secrets_dir,
-            link: (!self.control_plane.is_empty()).then(|| self.link.to(self.control_plane)),
+            link: (!self.control_plane.is_empty()).then(|| self.link.into_link(self.control_plane)),
             name: self.name,
             namespace: self.namespace,
             context: self.context,

@@ -246,10 +246,11 @@ impl<'a> Parts<'a> {
             filter: &filter,
             token_keys: loaded.secrets.token_keys.as_ref(),
         };
+        let (bootstrap, filters_from) = bootstrap_of(options);
         let path = options.filter.to_string_lossy().into_owned();
         let resources = build(inputs, &NodeTraits { port: None, filter_path: Some(path) });
-        let settled = settled::settle(&resources, &files, ecds_source(options).as_ref())?;
-        Ok(Self { options, settled, files, bootstrap: bootstrap_of(options), warnings })
+        let settled = settled::settle(&resources, &files, filters_from.as_ref())?;
+        Ok(Self { options, settled, files, bootstrap, warnings })
     }
 
     /// The secrets of the bootstrap: the token for the control plane, where one is shown.
@@ -302,8 +303,9 @@ fn alone(loaded: &Loaded, warnings: &mut Vec<String>) -> Gateway {
     Gateway { storage: None, shared: false, ..loaded.gateway.clone() }
 }
 
-/// The bootstrap without anything that is asked for, and without clusters of a control plane that is not there.
-fn bootstrap_of(options: &RenderOptions) -> Value {
+/// The bootstrap without anything that is asked for, and without clusters of a control plane that is not there; and where the
+/// filters come from, if that is the control plane: the same that answers for all of xDS.
+fn bootstrap_of(options: &RenderOptions) -> (Value, Option<Value>) {
     let nowhere = Link { control_planes: Vec::new(), token: None, tls: None };
     let mut bootstrap = bootstrap::value(&BootstrapOptions {
         link: options.link.clone().unwrap_or(nowhere),
@@ -312,9 +314,16 @@ fn bootstrap_of(options: &RenderOptions) -> Value {
         filter: options.link.as_ref().map(|_| options.filter.clone()),
         node_id: options.name.clone(),
     });
-    if let Some(fields) = bootstrap.as_object_mut() {
-        fields.shift_remove("dynamic_resources");
-    }
+    let asked = bootstrap.as_object_mut().and_then(|fields| fields.shift_remove("dynamic_resources"));
+    let ads = asked.as_ref().and_then(|asked| asked.get("ads_config")).filter(|_| options.link.is_some());
+    let filters_from = ads.map(|ads| {
+        json!({
+            "api_config_source": ads,
+            // So long an Envoy that starts waits for it; then it begins with what was rendered.
+            "initial_fetch_timeout": "5s",
+            "resource_api_version": "V3",
+        })
+    });
     if options.link.is_none()
         && let Some(clusters) =
             bootstrap.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut)
@@ -322,24 +331,7 @@ fn bootstrap_of(options: &RenderOptions) -> Value {
         let of_control_plane = [CONTROL_PLANE_CLUSTER, SYNC_CLUSTER].map(|name| json!(name));
         clusters.retain(|cluster| !of_control_plane.iter().any(|name| cluster.get("name") == Some(name)));
     }
-    bootstrap
-}
-
-/// Where the gateway's filter comes from, if it is the control plane: the same that answers for all of xDS.
-fn ecds_source(options: &RenderOptions) -> Option<Value> {
-    let bootstrap = bootstrap::value(&BootstrapOptions {
-        link: options.link.clone()?,
-        admin: options.admin.clone(),
-        port: None,
-        filter: None,
-        node_id: options.name.clone(),
-    });
-    Some(json!({
-        "api_config_source": bootstrap.pointer("/dynamic_resources/ads_config")?,
-        // So long an Envoy that starts waits for it; then it begins with what was rendered.
-        "initial_fetch_timeout": "5s",
-        "resource_api_version": "V3",
-    }))
+    (bootstrap, filters_from)
 }
 
 /// What has to be there before the Envoy starts, for people.
@@ -355,7 +347,7 @@ fn needs(parts: &Parts<'_>) -> String {
             Holds::Certificate => "the certificate and key of",
             Holds::ClientCa => "the authorities of clients of",
         };
-        lines.push(format!("It needs {} with {what} {}.", file.path.display(), file.endpoint));
+        lines.push(format!("It needs {} with {what} {}.", file.path.display(), file.owner));
     }
     lines.extend(match &options.link {
         Some(link) => {

@@ -31,8 +31,8 @@ const PRIVATE: u32 = 0o600;
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretFile {
-    /// The endpoint it opens; of what belongs to none, where that stands in the configuration.
-    pub endpoint: String,
+    /// The endpoint whose it is; of what belongs to none, where that stands in the configuration.
+    pub owner: String,
     /// Name of the secret inside, for a file of SDS.
     pub secret: String,
     /// The file, as Envoy sees it.
@@ -87,9 +87,9 @@ impl SecretFile {
     /// What the file says, with its secret out of `secrets`; `None` where that is not known.
     pub(super) fn content(&self, secrets: &Secrets) -> Option<String> {
         match self.holds {
-            Holds::Key => secrets.endpoint_keys.get(&self.endpoint).map(|key| self.sds(key.expose())),
+            Holds::Key => secrets.endpoint_keys.get(&self.owner).map(|key| self.sds(key.expose())),
             Holds::Token => None,
-            Holds::AwsKeys => secrets.aws_keys.get(&self.endpoint).map(credentials_file),
+            Holds::AwsKeys => secrets.aws_keys.get(&self.owner).map(credentials_file),
             Holds::TokenKeys => secrets.token_keys.as_ref().map(|keys| keys.json().to_owned()),
             Holds::Certificate => {
                 let identity = secrets.listeners.server_tls.as_ref()?;
@@ -179,7 +179,7 @@ impl SecretFiles {
         let secret = format!("{SECRET_PREFIX}{resource}");
         self.0.insert(
             resource.to_owned(),
-            SecretFile { endpoint: place.to_owned(), secret, path, holds, prefix: "" },
+            SecretFile { owner: place.to_owned(), secret, path, holds, prefix: "" },
         );
     }
 
@@ -234,7 +234,7 @@ pub(super) fn plan(
         *credential = stand_in(&endpoint.access);
         let file = file(endpoint, holds, folder, dialect(*name).credential().prefix);
         if let Some(other) = files.iter().find(|other| other.path == file.path) {
-            return Err(RenderError::SameFile { one: other.endpoint.clone(), other: file.endpoint });
+            return Err(RenderError::SameFile { one: other.owner.clone(), other: file.owner });
         }
         files.0.insert(resource, file);
     }
@@ -267,7 +267,7 @@ fn file(endpoint: &Endpoint, holds: Holds, folder: &Path, prefix: &'static str) 
     let name = endpoint.name.replace('/', "--");
     let ending = if holds == Holds::AwsKeys { "ini" } else { "yaml" };
     SecretFile {
-        endpoint: endpoint.name.clone(),
+        owner: endpoint.name.clone(),
         secret: format!("{SECRET_PREFIX}{}", endpoint.name),
         path: folder.join(format!("{name}.{ending}")),
         holds,

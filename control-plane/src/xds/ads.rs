@@ -155,9 +155,7 @@ impl<R: protocol::Request> Session<R> {
             while let Some(update) = push.next(Instant::now()) {
                 let Update { kind, version, .. } = &update;
                 debug!(kind = kind.label(), version, "push");
-                if let Some(Membership { fleet, key }) = &self.membership {
-                    fleet.sent(*key, *kind, version);
-                }
+                self.note(|fleet, key| fleet.sent(key, *kind, version));
                 self.state.metrics.push(kind.label(), "sent");
                 if self.outbox.send(Ok(R::response(&update))).await.is_err() {
                     break;
@@ -215,6 +213,13 @@ impl<R: protocol::Request> Session<R> {
         resources::build(inputs, &self.traits)
     }
 
+    /// Tells the fleet of this Envoy, where the stream stands for it.
+    fn note(&self, tell: impl FnOnce(&Fleet, u64)) {
+        if let Some(Membership { fleet, key }) = &self.membership {
+            tell(fleet, *key);
+        }
+    }
+
     fn hear(&mut self, push: &mut Push, request: R) {
         let said = request.said();
         if said.type_url == Kind::Cluster.type_url() && !said.has.is_empty() {
@@ -226,9 +231,7 @@ impl<R: protocol::Request> Session<R> {
         match push.hear(said, Instant::now()) {
             Heard::Accepted { kind, version } => {
                 debug!(kind = kind.label(), version, "accepted");
-                if let Some(Membership { fleet, key }) = &self.membership {
-                    fleet.acknowledged(*key, kind, &version);
-                }
+                self.note(|fleet, key| fleet.acknowledged(key, kind, &version));
                 self.state.metrics.push(kind.label(), "accepted");
             }
             Heard::Refused { kind, version, reason } => {
@@ -236,9 +239,7 @@ impl<R: protocol::Request> Session<R> {
                     kind = kind.label(),
                     version, reason, "Envoy refused a configuration; it keeps the last one"
                 );
-                if let Some(Membership { fleet, key }) = &self.membership {
-                    fleet.refused(*key, kind, &version, &reason);
-                }
+                self.note(|fleet, key| fleet.refused(key, kind, &version, &reason));
                 self.state.metrics.push(kind.label(), "refused");
             }
             Heard::Unknown => {

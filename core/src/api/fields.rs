@@ -9,6 +9,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::chat::Part;
 use crate::error::{ErrorCode, GatewayError};
 
 /// Longest message about a request that is not valid, in bytes: it may quote what the client sent.
@@ -134,6 +135,23 @@ impl<'a> Content<'a> {
             return Ok(Self::Text(read_as(name, json.get())?.unwrap_or_default()));
         }
         Ok(Self::Parts(read_as(name, json.get())?.unwrap_or_default()))
+    }
+
+    /// The parts of `json`, the value of the field `name`, each read by `part`.
+    pub(super) fn read_parts(
+        name: &str,
+        json: &'a RawValue,
+        mut part: impl FnMut(&'a RawValue) -> Result<Part, GatewayError>,
+    ) -> Result<Vec<Part>, GatewayError> {
+        match Self::read(name, json)? {
+            Self::Text(text) => Ok(vec![Part::Text(text)]),
+            Self::Parts(parts) => {
+                let read = parts.into_iter().enumerate().map(|(index, raw)| {
+                    part(raw).map_err(|error| inside(name, &format!("{name}[{index}]"), &error))
+                });
+                read.collect()
+            }
+        }
     }
 }
 

@@ -175,6 +175,13 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// The parts of a whole answer that was read as `deltas`.
+    pub fn parts_of(deltas: &[Delta<'_>]) -> Vec<Part> {
+        let mut collector = Self::default();
+        deltas.iter().for_each(|delta| collector.add(delta));
+        collector.into_parts()
+    }
+
     /// Takes the next delta.
     pub fn add(&mut self, delta: &Delta<'_>) {
         match delta {

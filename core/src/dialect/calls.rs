@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::ids;
 use crate::chat::Delta;
 
@@ -24,11 +26,12 @@ impl Calls {
         block: u32,
         id: Cow<'a, str>,
         name: Cow<'a, str>,
-        arguments: Option<&str>,
+        arguments: Option<&RawValue>,
         out: &mut Vec<Delta<'a>>,
     ) {
         let index = as_index(self.0.len());
-        self.0.push(Known { block, whole: Some(arguments.unwrap_or("{}").to_owned()) });
+        let whole = arguments.map(RawValue::get).filter(|json| *json != "null").unwrap_or("{}");
+        self.0.push(Known { block, whole: Some(whole.to_owned()) });
         let id = if id.is_empty() { Cow::Owned(ids::new_call()) } else { id };
         out.push(Delta::ToolCall { index, id, name, signature: None });
     }

@@ -19,12 +19,15 @@ mod path;
 mod prepare;
 mod turns;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{Answer, Chat, Delta, Feature, Options};
 use crate::config::DialectName;
 use crate::embedding::{Embedded, Embedding};
 use crate::failure::{Failure, FailureKind};
+use crate::json::Text;
 use crate::sse::Event;
 
 pub use prepare::{Prepared, prepare};
@@ -258,6 +261,15 @@ pub fn dialect(name: DialectName) -> &'static dyn Dialect {
         DialectName::Bedrock => &bedrock::Bedrock,
         DialectName::Compatible => &compatible::ANY,
     }
+}
+
+/// Appends what `delta` makes of a text, where there is any.
+fn push_text<'a>(
+    text: Option<Text<'a>>,
+    delta: impl Fn(Cow<'a, str>) -> Delta<'a>,
+    out: &mut Vec<Delta<'a>>,
+) {
+    out.extend(text.map(|text| text.0).filter(|text| !text.is_empty()).map(delta));
 }
 
 fn malformed(error: &serde_json::Error) -> Failure {

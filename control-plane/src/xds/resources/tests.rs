@@ -10,6 +10,26 @@ use super::*;
 use crate::config::{AwsKeys, SecretString, Secrets};
 use crate::tokens::{TokenSource, TokenState, Tokens};
 
+/// What an Envoy is told that has nothing of before, behind a listener as it is by default.
+pub(super) fn built(
+    gateway: &Gateway,
+    destinations: &[Destination],
+    token_keys: Option<&TokenKeys>,
+    node: &NodeTraits,
+) -> Resources {
+    let (server, filter) = (ServerConfig::default(), filter());
+    let inputs = Inputs {
+        gateway,
+        server: &server,
+        tls: None,
+        destinations,
+        inherited: &[],
+        filter: &filter,
+        token_keys,
+    };
+    build(inputs, node)
+}
+
 /// The resources for `providers` (JSON) and `models`.
 pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
     let json =
@@ -17,17 +37,8 @@ pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
     let config: Config = serde_json::from_str(&json).unwrap();
     let gateway = compile(&config).unwrap();
     let destinations = Destination::all(&gateway, &literal_secrets(&config), &Tokens::default());
-    let filter = filter();
-    let inputs = Inputs {
-        gateway: &gateway,
-        server: &ServerConfig::default(),
-        tls: None,
-        destinations: &destinations,
-        inherited: &[],
-        filter: &filter,
-        token_keys: None,
-    };
-    build(inputs, &NodeTraits { port: None, filter_path: Some("/filter.wasm".into()) })
+    let node = NodeTraits { port: None, filter_path: Some("/filter.wasm".into()) };
+    built(&gateway, &destinations, None, &node)
 }
 
 /// The keys that stand in `config` as they are.
@@ -163,16 +174,7 @@ fn provided(name: &str, provider: &str, secrets: &Secrets, tokens: &Tokens) -> R
     let filter = filter();
     let gateway = naming::by_content(&gateway, &filter);
     let destinations = Destination::all(&gateway, secrets, tokens);
-    let inputs = Inputs {
-        gateway: &gateway,
-        server: &ServerConfig::default(),
-        tls: None,
-        destinations: &destinations,
-        inherited: &[],
-        filter: &filter,
-        token_keys: None,
-    };
-    build(inputs, &NodeTraits::default())
+    built(&gateway, &destinations, None, &NodeTraits::default())
 }
 
 /// The cluster straight to the provider.
@@ -293,20 +295,11 @@ fn an_envoy_has_its_own_port_and_its_own_way_to_the_code() {
     let config: Config =
         serde_json::from_str(r#"{"providers": {"openai": {}}, "models": ["openai:a"]}"#).unwrap();
     let gateway = compile(&config).unwrap();
-    let (filter, destinations) =
-        (filter(), Destination::all(&gateway, &Secrets::default(), &Tokens::default()));
-    let inputs = Inputs {
-        gateway: &gateway,
-        server: &ServerConfig::default(),
-        tls: None,
-        destinations: &destinations,
-        inherited: &[],
-        filter: &filter,
-        token_keys: None,
-    };
-    let near = build(inputs, &NodeTraits { port: Some(7), filter_path: Some("/mine.wasm".into()) });
-    let far = build(inputs, &NodeTraits::default());
+    let destinations = Destination::all(&gateway, &Secrets::default(), &Tokens::default());
+    let for_node = |node| built(&gateway, &destinations, None, &node);
+    let near = for_node(NodeTraits { port: Some(7), filter_path: Some("/mine.wasm".into()) });
+    let far = for_node(NodeTraits::default());
     assert!(holds(&near.of(Kind::Extension)[2], "/mine.wasm"));
-    assert!(holds(&far.of(Kind::Extension)[2], &format!("/filter/{}.wasm", filter.sha256)));
+    assert!(holds(&far.of(Kind::Extension)[2], &format!("/filter/{}.wasm", filter().sha256)));
     assert_ne!(near.of(Kind::Listener)[1].version, far.of(Kind::Listener)[1].version);
 }

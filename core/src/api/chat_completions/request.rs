@@ -315,16 +315,7 @@ fn read_call(raw: &RawValue, unread: &mut Unread) -> Result<Part, GatewayError> 
 
 /// A string, or a list of parts.
 fn read_content(content: &RawValue, unread: &mut Unread) -> Result<Vec<Part>, GatewayError> {
-    match Content::read("content", content)? {
-        Content::Text(text) => Ok(vec![Part::Text(text)]),
-        Content::Parts(parts) => {
-            let read = parts.into_iter().enumerate().map(|(index, part)| {
-                read_part(part, unread)
-                    .map_err(|error| inside("content", &format!("content[{index}]"), &error))
-            });
-            read.collect()
-        }
-    }
+    Content::read_parts("content", content, |part| read_part(part, unread))
 }
 
 fn read_part(raw: &RawValue, unread: &mut Unread) -> Result<Part, GatewayError> {

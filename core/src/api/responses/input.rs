@@ -126,15 +126,7 @@ fn read_reasoning(item: &mut Fields<'_>) -> Result<Option<Reasoning>, GatewayErr
 
 /// A string, or a list of parts.
 fn read_content(name: &str, content: &RawValue, unread: &mut Unread) -> Result<Vec<Part>, GatewayError> {
-    match Content::read(name, content)? {
-        Content::Text(text) => Ok(vec![Part::Text(text)]),
-        Content::Parts(parts) => {
-            let read = parts.into_iter().enumerate().map(|(index, part)| {
-                read_part(part, unread).map_err(|error| inside(name, &format!("{name}[{index}]"), &error))
-            });
-            read.collect()
-        }
-    }
+    Content::read_parts(name, content, |part| read_part(part, unread))
 }
 
 fn read_part(raw: &RawValue, unread: &mut Unread) -> Result<Part, GatewayError> {

@@ -1,14 +1,12 @@
 //! The answers of Anthropic Messages, whole and in events.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::chat::{Answer, Collector, Delta, Finish, Usage};
 use crate::dialect::calls::Calls;
-use crate::dialect::{ReadEvents, error_body, malformed};
+use crate::dialect::{ReadEvents, error_body, malformed, push_text};
 use crate::failure::{Failure, FailureKind};
 use crate::json::Text;
 use crate::sse::Event;
@@ -148,12 +146,8 @@ pub(super) fn read_whole(body: &[u8]) -> Result<Answer, Failure> {
         begin(&mut calls, number, block, &mut deltas)?;
         calls.end(number, &mut deltas);
     }
-    let mut collector = Collector::default();
-    for delta in &deltas {
-        collector.add(delta);
-    }
     Ok(Answer {
-        parts: collector.into_parts(),
+        parts: Collector::parts_of(&deltas),
         finish: message.stop_reason.map_or(Finish::Other, |reason| finish(&reason.0)),
         usage: message.usage.map(WireUsage::read),
     })
@@ -220,14 +214,13 @@ fn begin<'a>(
     match kind.as_ref() {
         "text" | "thinking" | "redacted_thinking" => {
             let Block { text, thinking, signature, data, .. } = parse(block)?;
-            push(text, Delta::Text, out);
-            push(thinking, Delta::Reasoning, out);
-            push(signature, Delta::Signature, out);
-            push(data, Delta::Redacted, out);
+            push_text(text, Delta::Text, out);
+            push_text(thinking, Delta::Reasoning, out);
+            push_text(signature, Delta::Signature, out);
+            push_text(data, Delta::Redacted, out);
         }
         "tool_use" => {
             let Block { id, name, input, .. } = parse(block)?;
-            let input = input.map(RawValue::get).filter(|input| *input != "null");
             calls.begin(number, id.unwrap_or_default().0, name.unwrap_or_default().0, input, out);
         }
         // Blocks of the provider's own tools, and what may come one day.
@@ -247,9 +240,9 @@ fn go_on<'a>(
     match kind.as_ref() {
         "text_delta" | "thinking_delta" | "signature_delta" => {
             let Block { text, thinking, signature, .. } = parse(delta)?;
-            push(text, Delta::Text, out);
-            push(thinking, Delta::Reasoning, out);
-            push(signature, Delta::Signature, out);
+            push_text(text, Delta::Text, out);
+            push_text(thinking, Delta::Reasoning, out);
+            push_text(signature, Delta::Signature, out);
         }
         "input_json_delta" => {
             let Block { partial_json, .. } = parse(delta)?;
@@ -258,8 +251,4 @@ fn go_on<'a>(
         _ => {}
     }
     Ok(())
-}
-
-fn push<'a>(text: Option<Text<'a>>, delta: impl Fn(Cow<'a, str>) -> Delta<'a>, out: &mut Vec<Delta<'a>>) {
-    out.extend(text.map(|text| text.0).filter(|text| !text.is_empty()).map(delta));
 }

@@ -1,13 +1,11 @@
 //! The answers of Converse and the events of ConverseStream.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::chat::{Answer, Collector, Delta, Finish, Usage};
 use crate::dialect::calls::Calls;
-use crate::dialect::{ReadEvents, error_body, malformed};
+use crate::dialect::{ReadEvents, error_body, malformed, push_text};
 use crate::event_stream::EXCEPTION;
 use crate::failure::{Failure, FailureKind};
 use crate::json::Text;
@@ -161,24 +159,20 @@ pub(super) fn read_whole(body: &[u8]) -> Result<Answer, Failure> {
     let mut deltas = Vec::new();
     let mut calls = Calls::default();
     for (block, number) in message.content.into_iter().zip(0..) {
-        push(block.text, Delta::Text, &mut deltas);
+        push_text(block.text, Delta::Text, &mut deltas);
         if let Some(ReasoningContent { reasoning_text, redacted_content }) = block.reasoning_content {
             if let Some(thought) = reasoning_text {
                 push_thought(thought, &mut deltas);
             }
-            push(redacted_content, Delta::Redacted, &mut deltas);
+            push_text(redacted_content, Delta::Redacted, &mut deltas);
         }
         if let Some(call) = block.tool_use {
             begin(&mut calls, number, call, &mut deltas);
             calls.end(number, &mut deltas);
         }
     }
-    let mut collector = Collector::default();
-    for delta in &deltas {
-        collector.add(delta);
-    }
     Ok(Answer {
-        parts: collector.into_parts(),
+        parts: Collector::parts_of(&deltas),
         finish: response.stop_reason.map_or(Finish::Other, |reason| finish(&reason.0)),
         usage: response.usage.map(Usage::from),
     })
@@ -204,7 +198,7 @@ impl ReadEvents for Events {
             begin(&mut self.calls, number, call, out);
         }
         if let Some(WireDelta { text, tool_use, reasoning_content }) = delta {
-            push(text, Delta::Text, out);
+            push_text(text, Delta::Text, out);
             if let Some(thought) = reasoning_content {
                 push_thought(thought, out);
             }
@@ -223,16 +217,11 @@ impl ReadEvents for Events {
 
 fn begin<'a>(calls: &mut Calls, number: u32, call: ToolUse<'a>, out: &mut Vec<Delta<'a>>) {
     let ToolUse { tool_use_id, name, input } = call;
-    let input = input.map(RawValue::get).filter(|input| *input != "null");
     calls.begin(number, tool_use_id.unwrap_or_default().0, name.unwrap_or_default().0, input, out);
 }
 
 fn push_thought<'a>(thought: Thought<'a>, out: &mut Vec<Delta<'a>>) {
-    push(thought.text, Delta::Reasoning, out);
-    push(thought.signature, Delta::Signature, out);
-    push(thought.redacted_content, Delta::Redacted, out);
-}
-
-fn push<'a>(text: Option<Text<'a>>, delta: impl Fn(Cow<'a, str>) -> Delta<'a>, out: &mut Vec<Delta<'a>>) {
-    out.extend(text.map(|text| text.0).filter(|text| !text.is_empty()).map(delta));
+    push_text(thought.text, Delta::Reasoning, out);
+    push_text(thought.signature, Delta::Signature, out);
+    push_text(thought.redacted_content, Delta::Redacted, out);
 }

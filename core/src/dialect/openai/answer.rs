@@ -213,11 +213,7 @@ pub(super) fn read_whole(openai: &OpenAi, body: &[u8]) -> Result<Answer, Failure
     let finish = choice.finish_reason.as_deref().and_then(finish).unwrap_or(Finish::Other);
     let mut deltas = Vec::new();
     Calls::default().read(choice.message.unwrap_or_default(), &mut deltas)?;
-    let mut collector = Collector::default();
-    for delta in &deltas {
-        collector.add(delta);
-    }
-    Ok(Answer { parts: collector.into_parts(), finish, usage })
+    Ok(Answer { parts: Collector::parts_of(&deltas), finish, usage })
 }
 
 /// Reads the chunks of one stream.

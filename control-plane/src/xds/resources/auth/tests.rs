@@ -1,10 +1,10 @@
 //! What Envoy is told of those who may call. That it does so is for the end-to-end tests.
 
-use ai_warp_core::config::{Config, Gateway, ServerConfig, compile};
+use ai_warp_core::config::{Config, Gateway, compile};
 use serde_json::{Value, json};
 
-use super::super::tests::{filter, holds};
-use super::super::{Inputs, Kind, NodeTraits, Resources, build};
+use super::super::tests::{self, holds};
+use super::super::{Kind, NodeTraits, Resources};
 use super::*;
 use crate::config::{SecretString, Secrets};
 use crate::tokens::Tokens;
@@ -21,17 +21,7 @@ fn built(auth: &Value, secret: Option<&str>) -> Resources {
     let gateway = gateway(auth);
     let keys = secret.map(|secret| TokenKeys::shared(&SecretString::new(secret)));
     let destinations = Destination::all(&gateway, &Secrets::default(), &Tokens::default());
-    let filter = filter();
-    let inputs = Inputs {
-        gateway: &gateway,
-        server: &ServerConfig::default(),
-        tls: None,
-        inherited: &[],
-        destinations: &destinations,
-        filter: &filter,
-        token_keys: keys.as_ref(),
-    };
-    build(inputs, &NodeTraits::default())
+    tests::built(&gateway, &destinations, keys.as_ref(), &NodeTraits::default())
 }
 
 fn named<'a>(resources: &'a Resources, kind: Kind, name: &str) -> &'a Resource {
