@@ -20,6 +20,8 @@ pub struct BootstrapOptions {
     pub admin: HostPort,
     /// Port of the gateway's listener, where it differs from the configuration's.
     pub port: Option<u16>,
+    /// Port where it lets in streams that the control plane opens, where it differs from the configuration's.
+    pub stream_port: Option<u16>,
     /// Path of the filter as this Envoy sees it; without one it gets the code from the control plane.
     pub filter: Option<PathBuf>,
     /// Name of this gateway in the fleet.
@@ -75,6 +77,9 @@ fn node(options: &BootstrapOptions) -> Value {
     if let Some(port) = options.port {
         traits.insert("port".to_owned(), port.into());
     }
+    if let Some(port) = options.stream_port {
+        traits.insert("streamPort".to_owned(), port.into());
+    }
     if let Some(filter) = &options.filter {
         traits.insert("filter".to_owned(), filter.to_string_lossy().into());
     }
@@ -103,6 +108,7 @@ mod tests {
             },
             admin: HostPort { host: "0.0.0.0".into(), port: 9901 },
             port: None,
+            stream_port: None,
             filter: Some("/filter/filter.wasm".into()),
             node_id: "ai-warp-gateway".into(),
         });

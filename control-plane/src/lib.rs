@@ -15,6 +15,7 @@ pub mod server;
 pub mod shared;
 pub mod stats;
 pub mod store;
+pub mod streams;
 pub mod tokens;
 pub mod traces;
 pub mod xds;

@@ -23,16 +23,20 @@ use tokio::time::timeout;
 use self::tls::GuardedListener;
 use crate::config::{self, ConfigError, ConfigWatch, Env};
 use crate::filter_code::{FilterCode, FilterCodeError};
-use crate::http::{AppState, Parts, TurnCounters, public_router, sync_router};
+use crate::http::{AppState, Parts, Peer, TurnCounters, public_router, sync_router};
 use crate::metrics::{self, Following, Metrics};
 use crate::shared::Shared;
 use crate::store::{Store, StoreError};
+use crate::streams::Streams;
 use crate::tokens::{self, TokenWatch};
 use crate::traces::Traces;
 use crate::xds::{self, Fleet, XdsState};
 
 /// Longest wait for requests under way once the control plane is told to end.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Of that, what streams under way have to come to their own ends; those that do not are told that they are over.
+const STREAMS_DRAIN_DEADLINE: Duration = Duration::from_secs(4);
 
 /// Why the control plane cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +93,7 @@ pub struct Server {
     addresses: Addresses,
     state: AppState,
     traces: Arc<Traces>,
+    streams: Arc<Streams>,
     stopping: watch::Sender<bool>,
     watch: ConfigWatch,
     tokens: TokenWatch,
@@ -125,6 +130,7 @@ impl Server {
         let tokens = tokens::watch(watch.loaded.clone(), &env);
         let fleet = Arc::new(Fleet::default());
         let traces = Arc::new(Traces::default());
+        let streams = Arc::new(Streams::default());
         let metrics = Arc::new(Metrics::new()?);
         let counting = metrics::follow(
             Arc::clone(&metrics),
@@ -137,6 +143,7 @@ impl Server {
             config_status: watch.status.clone(),
             shared: Shared::open(&store),
             store,
+            streams: Arc::clone(&streams),
             tokens: tokens.tokens.clone(),
             fleet: Arc::clone(&fleet),
             filter: Arc::clone(&filter),
@@ -146,20 +153,21 @@ impl Server {
             draining: watch::Sender::default(),
         });
         let (stopping, stop) = watch::channel(false);
-        let streams = xds_router(XdsState {
+        let xds_streams = xds_router(XdsState {
             config: watch.loaded.clone(),
             tokens: tokens.tokens.clone(),
             filter,
             fleet,
             metrics,
         });
-        let sync = sync_router(&state, drain::end_streams(streams, stop));
+        let sync = sync_router(&state, drain::end_streams(xds_streams, stop));
         Ok(Self {
             public: (public, public_router(&state)),
             xds: (xds, sync),
             addresses: Addresses { http, xds: xds_address },
             state,
             traces,
+            streams,
             stopping,
             watch,
             tokens,
@@ -174,7 +182,8 @@ impl Server {
 
     /// Serves until `stop`, then answers what is under way, for [`DRAIN_DEADLINE`] at most.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ending {
-        let Self { public, xds, state, traces, stopping, watch, tokens, counting, addresses: _ } = self;
+        let Self { public, xds, state, traces, streams, stopping, watch, tokens, counting, addresses: _ } =
+            self;
         let mut servers = tokio::task::JoinSet::new();
         let stopped = || {
             let mut stop = stopping.subscribe();
@@ -184,9 +193,14 @@ impl Server {
         servers.spawn(axum::serve(listener, router).with_graceful_shutdown(stopped()).into_future());
         let (listener, router) = xds;
         let listener = GuardedListener::new(listener, watch.loaded.clone());
+        let router = router.into_make_service_with_connect_info::<Peer>();
         servers.spawn(axum::serve(listener, router).with_graceful_shutdown(stopped()).into_future());
         stop.await;
         state.drain();
+        servers.spawn(async move {
+            streams.drain(STREAMS_DRAIN_DEADLINE).await;
+            Ok(())
+        });
         stopping.send_replace(true);
         let drained = timeout(DRAIN_DEADLINE, async { while servers.join_next().await.is_some() {} }).await;
         drop((watch, tokens, counting));

@@ -36,6 +36,14 @@ pub enum ErrorCode {
     HistoryGetError,
     /// The state that gateways share cannot be reached. Only gateways are told.
     SharedStateUnavailable,
+    /// The stream that a client comes back for is no longer there, or not its own.
+    StreamExpired,
+    /// A stream ended before its answer was complete, and not because of the model.
+    StreamInterrupted,
+    /// The connection to a stream is lost, and not the stream: it can be resumed.
+    StreamDetached,
+    /// The consumer has as many streams under way as it may.
+    TooManyStreams,
     /// The request body is larger than `limits.maxRequestBytes`.
     RequestTooLarge,
     /// The request names a model that is not configured, where its format has an error of its own for that.
@@ -65,6 +73,10 @@ impl ErrorCode {
             Self::ProviderBadRequestError => "provider_bad_request_error",
             Self::HistoryGetError => "history_get_error",
             Self::SharedStateUnavailable => "shared_state_unavailable",
+            Self::StreamExpired => "stream_expired",
+            Self::StreamInterrupted => "stream_interrupted",
+            Self::StreamDetached => "stream_detached",
+            Self::TooManyStreams => "too_many_streams",
             Self::RequestTooLarge => "request_too_large",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
@@ -80,11 +92,14 @@ impl ErrorCode {
             Self::Forbidden => 403,
             Self::ModelNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::StreamExpired => 410,
             Self::RequestTooLarge => 413,
-            Self::ProviderRateLimitError | Self::ProviderExceededQuotaError => 429,
+            Self::ProviderRateLimitError | Self::ProviderExceededQuotaError | Self::TooManyStreams => 429,
             Self::ProviderResponseError
             | Self::ProviderResponseNoContent
-            | Self::ProviderResponseMaxTokensError => 502,
+            | Self::ProviderResponseMaxTokensError
+            | Self::StreamInterrupted
+            | Self::StreamDetached => 502,
             Self::ProviderNoModelsAvailableError
             | Self::HistoryGetError
             | Self::SharedStateUnavailable

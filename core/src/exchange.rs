@@ -9,6 +9,7 @@ mod answering;
 mod asking;
 mod journal;
 mod next;
+mod relaying;
 
 use std::rc::Rc;
 
@@ -22,6 +23,7 @@ use crate::error::GatewayError;
 use crate::failure::{Failure, FailureKind};
 use crate::fleet::{Fleet, Payer, Permit, Reserved};
 use crate::plan::Plan;
+use crate::stream_id;
 use crate::sync::HistoryTurn;
 use crate::task::{Conversation, Task};
 
@@ -32,6 +34,9 @@ pub use self::next::Step;
 
 /// How much earlier than asked a timer of Envoy may fire: its event loop works with the time of its last turn.
 const TIMER_SLACK_MS: u64 = 20;
+
+/// How much longer an exchange waits for who keeps its stream than for models, in milliseconds.
+const RELAY_SLACK_MS: u64 = 1_000;
 
 /// Bytes of text that make a token, on average, where the provider has not counted.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -58,7 +63,7 @@ impl TurnIds {
             Session::New => (Uuid::new_v4(), None),
             Session::Continue { id, after } => (id, after),
         };
-        Some(Self { session, turn: Uuid::new_v4(), parent })
+        Some(Self { session, turn: stream_id::new_stream(), parent })
     }
 }
 
@@ -77,6 +82,16 @@ pub struct Circumstances {
     pub now_ms: u64,
     /// Milliseconds since 1970.
     pub unix_ms: u64,
+}
+
+/// What a stream that is to survive its client takes with it to who keeps it: an [`Ask`](crate::relay::Ask) and its seal, as
+/// headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The ask.
+    pub ask: String,
+    /// Its seal.
+    pub seal: String,
 }
 
 /// What tells an exchange from others.
@@ -134,6 +149,10 @@ pub struct Exchange {
     is_traced: bool,
     /// The span of the request, as `traceparent` has it, where it is traced.
     trace: Option<String>,
+    /// Of a stream that is to survive its client.
+    sealed: Option<Sealed>,
+    /// Whether it goes on with a session.
+    continues: bool,
     phase: Phase,
 }
 
@@ -143,6 +162,10 @@ enum Phase {
     Choosing,
     /// In the waiting cluster, or on the way there: until a time, or until the control plane has answered.
     Waiting { until_ms: Option<u64> },
+    /// On the way to who keeps streams, or there.
+    Relaying,
+    /// What the client gets is somebody else's answer.
+    Relayed,
     /// On the way to the cluster of the plan's current choice.
     Admitted,
     /// An attempt is under way and nothing of it has reached the client.
@@ -208,6 +231,8 @@ impl Exchange {
             journal: Journal::new(now_ms),
             is_traced: false,
             trace: None,
+            sealed: None,
+            continues: request.session.remembered().is_some(),
             phase: Phase::Choosing,
         }
     }
@@ -257,8 +282,12 @@ impl Exchange {
 
     /// The cluster to go to now.
     pub fn cluster(&self) -> &str {
-        let admitted = matches!(self.phase, Phase::Admitted).then(|| self.admitted_cluster()).flatten();
-        admitted.unwrap_or(&self.gateway.waiting_cluster)
+        let cluster = match self.phase {
+            Phase::Admitted => self.admitted_cluster(),
+            Phase::Relaying => self.streams_cluster(),
+            _ => None,
+        };
+        cluster.unwrap_or(&self.gateway.waiting_cluster)
     }
 
     fn admitted_cluster(&self) -> Option<&str> {
@@ -273,8 +302,12 @@ impl Exchange {
 
     /// When the exchange must have its answer, or the first content of it; `None` once it has, or has failed.
     pub fn deadline_ms(&self) -> Option<u64> {
-        let is_settled = matches!(self.phase, Phase::Committed | Phase::Answered(_) | Phase::Failed(_));
-        (!is_settled).then_some(self.deadline_ms)
+        match self.phase {
+            Phase::Relayed | Phase::Committed | Phase::Answered(_) | Phase::Failed(_) => None,
+            // Whoever keeps the stream has the same deadline, and tells better what it was that took so long.
+            Phase::Relaying => Some(self.deadline_ms.saturating_add(RELAY_SLACK_MS)),
+            _ => Some(self.deadline_ms),
+        }
     }
 
     /// Notes that the attempt has response headers, with this status.

@@ -17,12 +17,14 @@ pub const TURNS_PATH: &str = "/sync/v1/turns";
 /// `GET` this plus a session id for its [`History`]; 404 where the session is unknown.
 pub const SESSIONS_PATH: &str = "/sync/v1/sessions/";
 
-/// The path of the history of `session`: up to the turn `after`, or all of it.
-pub fn history_path(session: SessionKey, after: Option<Uuid>) -> String {
+/// The path of the history of `session`: up to the turn `after`, or all of it. `anew`: what is still being answered in it is
+/// given up.
+pub fn history_path(session: SessionKey, after: Option<Uuid>, anew: bool) -> String {
     let SessionKey { owner, id } = session;
+    let anew = anew.then(|| "anew=true".to_owned());
     let after = after.map(|turn| format!("after={turn}"));
     let owner = owner.map(|owner| format!("owner={owner}"));
-    let query = [after, owner].into_iter().flatten().collect::<Vec<_>>().join("&");
+    let query = [after, owner, anew].into_iter().flatten().collect::<Vec<_>>().join("&");
     if query.is_empty() { format!("{SESSIONS_PATH}{id}") } else { format!("{SESSIONS_PATH}{id}?{query}") }
 }
 

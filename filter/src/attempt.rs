@@ -4,6 +4,7 @@
 //! before that is turned into a retriable response, after the router was told which cluster comes next. In the waiting
 //! cluster it holds the request instead ([`waiting`]).
 
+mod relay;
 mod stream;
 
 use std::rc::Rc;
@@ -24,6 +25,7 @@ use crate::exchanges::{self, SharedExchange};
 use crate::host::{self, Body};
 use crate::{fleet, traces, waiting};
 
+use self::relay::{Head, Relay};
 use self::stream::{Progress, Stream};
 
 /// Most bytes read of an error body; what says why stands at its start.
@@ -45,6 +47,8 @@ enum State {
     Done,
     /// In the waiting cluster: the request is held, or on its way to be answered with "try again".
     Waiting { is_held: bool },
+    /// The request is with who keeps the stream.
+    Relaying(Relay),
     /// The request is under way.
     Sending { attempt: Sending, body: Vec<u8> },
     /// An error status; the body says more.
@@ -82,6 +86,12 @@ impl AttemptContext {
         let gateway = Rc::clone(exchange.borrow().gateway());
         if gateway.waiting_cluster == cluster {
             return self.wait(exchange);
+        }
+        let sealed = exchange.borrow().sealed().cloned();
+        if let Some(sealed) = sealed.filter(|_| exchange.borrow().cluster() == cluster) {
+            host::set_filter_state(CLUSTER_PROPERTY, &gateway.waiting_cluster);
+            self.state = State::Relaying(Relay::send(exchange, &sealed));
+            return Ok(Action::Continue);
         }
         let attempt = exchange.borrow_mut().begin_attempt(&cluster, host::now_ms())?;
         if exchange.borrow().is_traced() {
@@ -157,16 +167,15 @@ impl AttemptContext {
             traces::fail(failure.kind.word());
         }
         let step = fleet::with(|fleet| exchange.borrow_mut().fail(failure, fleet, host::now_ms()));
-        match step {
-            // Nothing of what the provider sent may ask for another try.
-            Step::GiveUp(_) => host::write_response_headers(vec![(":status", "502")]),
-            Step::Go | Step::Wait { .. } => {
-                if step == Step::Go {
-                    host::set_filter_state(CLUSTER_PROPERTY, exchange.borrow().cluster());
-                }
-                host::write_response_headers(vec![(":status", "503"), (RETRY_HEADER, "1")]);
-            }
-        }
+        write_step(exchange, &step);
+        Action::Continue
+    }
+
+    /// Nobody keeps the stream: the exchange goes on without.
+    fn go_alone(&mut self, exchange: &SharedExchange) -> Action {
+        self.state = State::Done;
+        let step = fleet::with(|fleet| exchange.borrow_mut().go_alone(fleet, host::now_ms()));
+        write_step(exchange, &step);
         Action::Continue
     }
 
@@ -210,6 +219,10 @@ impl AttemptContext {
     fn read(&mut self, size: usize, end_of_stream: bool) -> Action {
         match &mut self.state {
             State::Done | State::Waiting { .. } | State::Sending { .. } => Action::Continue,
+            State::Relaying(relay) => {
+                relay.read(size, end_of_stream);
+                Action::Continue
+            }
             State::ReadingFailure { .. } if end_of_stream || size >= MAX_ERROR_BYTES => {
                 self.read_failure(size)
             }
@@ -231,6 +244,21 @@ impl AttemptContext {
                     self.fail(&exchange, failure)
                 }
             },
+        }
+    }
+}
+
+/// Makes of a response whose headers are held one that the router retries, or that the gateway context replaces by the
+/// typed error.
+fn write_step(exchange: &SharedExchange, step: &Step) {
+    match step {
+        // Nothing of what the provider sent may ask for another try.
+        Step::GiveUp(_) => host::write_response_headers(vec![(":status", "502")]),
+        Step::Go | Step::Wait { .. } => {
+            if *step == Step::Go {
+                host::set_filter_state(CLUSTER_PROPERTY, exchange.borrow().cluster());
+            }
+            host::write_response_headers(vec![(":status", "503"), (RETRY_HEADER, "1")]);
         }
     }
 }
@@ -284,6 +312,7 @@ impl HttpContext for AttemptContext {
                 Body::Request.replace(size, b"");
                 if *is_held { Action::Pause } else { Action::Continue }
             }
+            State::Relaying(_) => Action::Continue,
             _ if !end_of_stream => Action::Pause,
             State::Sending { body, .. } => {
                 Body::Request.replace(size, &std::mem::take(body));
@@ -299,6 +328,15 @@ impl HttpContext for AttemptContext {
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        if let State::Relaying(relay) = &mut self.state {
+            return match relay.read_head() {
+                Head::Passed => Action::Continue,
+                Head::Declined => {
+                    let exchange = Rc::clone(relay.exchange());
+                    self.go_alone(&exchange)
+                }
+            };
+        }
         let State::Sending { attempt, .. } = &self.state else { return Action::Continue };
         let attempt = attempt.clone();
         let status = host::response_header(":status")
@@ -333,9 +371,11 @@ impl HttpContext for AttemptContext {
                 let size = Body::Response.read(usize::MAX).len();
                 self.read(size, true)
             }
-            State::Done | State::Waiting { .. } | State::Sending { .. } | State::Streaming(_) => {
-                Action::Continue
-            }
+            State::Done
+            | State::Waiting { .. }
+            | State::Relaying(_)
+            | State::Sending { .. }
+            | State::Streaming(_) => Action::Continue,
         }
     }
 }

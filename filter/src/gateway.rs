@@ -7,14 +7,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ai_warp_core::api::{self, Format, Request, Selection};
+use ai_warp_core::api::{self, Format, Request, Selection, Session};
 use ai_warp_core::auth::{Caller, client_id};
-use ai_warp_core::config::Gateway;
+use ai_warp_core::config::{Gateway, Streams};
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::{Circumstances, Exchange, Step, TurnIds};
 use ai_warp_core::plugin::{
     ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, OWNER_HEADER, STORED_HEADER,
 };
+use ai_warp_core::relay::{ASK_LIFE_MS, Ask};
+use ai_warp_core::stream_id;
 use ai_warp_core::sync::{History, HistoryTurn, SessionKey, history_path};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
@@ -24,10 +26,16 @@ use uuid::Uuid;
 use crate::exchanges::{Registration, SharedExchange};
 use crate::host::{self, Body};
 use crate::record::Record;
-use crate::{caller, fleet, turns};
+use crate::{caller, fleet, relay, turns};
 
 /// Longest wait for the history of a session.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Request header by which Envoy's router is told how long one try may take, in milliseconds.
+const TRY_TIMEOUT_HEADER: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+
+/// How much longer whoever keeps streams may take than models, in milliseconds.
+const RELAY_SLACK_MS: u64 = 2_000;
 
 /// One client request.
 pub(crate) struct GatewayContext {
@@ -35,6 +43,8 @@ pub(crate) struct GatewayContext {
     gateway: Rc<Gateway>,
     format: Format,
     caller: Caller,
+    /// Of a stream that the control plane opens: what is known of its client.
+    ask: Option<Ask>,
     state: State,
     record: Record,
 }
@@ -73,6 +83,7 @@ impl GatewayContext {
             gateway,
             format: Format::Unified { stream: false },
             caller: Caller::default(),
+            ask: None,
             state: State::Reading,
             record: Record::default(),
         }
@@ -104,6 +115,9 @@ impl GatewayContext {
         let Some(auth) = &gateway.auth else {
             let path = host::request_header(":path").unwrap_or_default();
             let path = without_query(&path);
+            if let Some(path) = relay::client_path(path) {
+                return self.identify_relayed(path);
+            }
             // Envoy answers other methods by itself.
             self.record.begin(b"POST", path, host::request_header, &gateway);
             let format = Format::of_path(path, &gateway);
@@ -112,6 +126,9 @@ impl GatewayContext {
         };
         let headers = caller::headers();
         let path = without_query(headers.get(":path").unwrap_or_default());
+        if let Some(path) = relay::client_path(path) {
+            return self.identify_relayed(path);
+        }
         let format = Format::of_path(path, &gateway);
         self.format = format.unwrap_or_else(|| Format::of_errors_at(path));
         let method = headers.get(":method").unwrap_or_default();
@@ -124,6 +141,22 @@ impl GatewayContext {
             host::set_request_header(OWNER_HEADER, &owner.to_string());
         }
         Ok(asks_model)
+    }
+
+    /// The same of a stream that the control plane opens: all of it was decided when the client asked.
+    fn identify_relayed(&mut self, path: &[u8]) -> Result<bool, GatewayError> {
+        let gateway = Rc::clone(&self.gateway);
+        self.record.begin(b"POST", path, host::request_header, &gateway);
+        let format = Format::of_path(path, &gateway);
+        self.format = format.unwrap_or_else(|| Format::of_errors_at(path));
+        let ask = relay::unseal()?;
+        self.caller = Caller { consumer: ask.consumer.clone() };
+        self.record.consumer.clone_from(&self.caller.consumer);
+        self.ask = Some(ask);
+        if format.is_none() {
+            return Err(GatewayError::new(ErrorCode::NotFound, "there is nothing at this path"));
+        }
+        Ok(true)
     }
 
     /// Reads the request; then the exchange begins, or its history is asked for.
@@ -145,6 +178,10 @@ impl GatewayContext {
         let mut selection = request.select(&self.gateway, host::request_header)?;
         self.caller.permit(&self.gateway, &mut selection)?;
         let planned = Planned { request, selection };
+        if let Some(streams) = self.survives(&planned.request) {
+            self.relay(planned, streams.port);
+            return Ok(Action::Continue);
+        }
         let Some((id, after)) = planned.request.session.remembered() else {
             self.begin(planned, Vec::new())?;
             return Ok(Action::Continue);
@@ -152,7 +189,8 @@ impl GatewayContext {
         if self.gateway.storage.is_none() {
             return Err(planned.request.sessions_off());
         }
-        let path = history_path(SessionKey { owner: self.caller.owner(), id }, after);
+        let anew = planned.request.resume == Some(false);
+        let path = history_path(SessionKey { owner: self.caller.owner(), id }, after, anew);
         let span = self.record.client_span();
         if host::get_from_control_plane(&path, span.as_deref(), HISTORY_TIMEOUT).is_none() {
             return Err(history_unavailable());
@@ -161,15 +199,70 @@ impl GatewayContext {
         Ok(Action::Pause)
     }
 
+    /// The settings of streams that survive their clients, where this is to be one.
+    fn survives(&self, request: &Request) -> Option<Streams> {
+        let streams = self.gateway.streams.as_ref().filter(|_| self.ask.is_none())?;
+        let is_stream = request.task.conversation().is_some_and(|conversation| conversation.stream);
+        let is_asked_for = is_stream && request.resume.unwrap_or_else(relay::is_asked_for);
+        is_asked_for.then(|| streams.clone())
+    }
+
+    /// Hands the request to who keeps streams.
+    fn relay(&mut self, planned: Planned, port: u16) {
+        let ids = self.ids(planned.request.session);
+        let ask = Ask {
+            stream: ids.map_or_else(stream_id::new_stream, |ids| ids.turn),
+            session: ids.map(|ids| ids.session),
+            continues: matches!(planned.request.session, Session::Continue { .. }),
+            consumer: self.caller.consumer.clone(),
+            owner: self.caller.owner(),
+            payer: self.client(),
+            path: self.format.path(&self.gateway).to_owned(),
+            port,
+            until_ms: host::unix_ms().saturating_add(ASK_LIFE_MS),
+        };
+        let exchange = self.open(planned, Vec::new(), ids);
+        exchange.borrow_mut().relay(relay::seal(&ask));
+        // Until there is something to tell of the stream, models may be tried one after the other.
+        let timeout_ms = self.gateway.longest_timeout_ms().saturating_add(RELAY_SLACK_MS);
+        host::set_request_header(TRY_TIMEOUT_HEADER, &timeout_ms.to_string());
+        self.hand_over(exchange);
+    }
+
+    /// The session and the turn of a request, where there is one to store.
+    fn ids(&self, session: Session) -> Option<TurnIds> {
+        let ids = self.gateway.storage.as_ref().and_then(|_| TurnIds::of(session))?;
+        Some(match &self.ask {
+            Some(ask) => TurnIds { session: ask.session.unwrap_or(ids.session), turn: ask.stream, ..ids },
+            None => ids,
+        })
+    }
+
     fn begin(&mut self, planned: Planned, remembered: Vec<HistoryTurn>) -> Result<(), GatewayError> {
-        let Planned { request, selection } = planned;
+        let ids = self.ids(planned.request.session);
+        let exchange = self.open(planned, remembered, ids);
         let now_ms = host::now_ms();
+        let step = fleet::with(|fleet| exchange.borrow_mut().choose(fleet, now_ms));
+        if let Step::GiveUp(error) = step {
+            return Err(error);
+        }
+        self.hand_over(exchange);
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        planned: Planned,
+        remembered: Vec<HistoryTurn>,
+        ids: Option<TurnIds>,
+    ) -> SharedExchange {
+        let Planned { request, selection } = planned;
         let circumstances = Circumstances {
-            ids: self.gateway.storage.as_ref().and_then(|_| TurnIds::of(request.session)),
+            ids,
             client: self.client(),
             owner: self.caller.owner(),
             id: Uuid::new_v4(),
-            now_ms,
+            now_ms: host::now_ms(),
             unix_ms: host::unix_ms(),
         };
         let gateway = Rc::clone(&self.gateway);
@@ -177,20 +270,23 @@ impl GatewayContext {
             fleet::with(|fleet| Exchange::new(gateway, request, selection, remembered, circumstances, fleet));
         let exchange = Rc::new(RefCell::new(exchange));
         self.record.exchange(&exchange);
+        exchange
+    }
+
+    /// From here on the exchange is the router's.
+    fn hand_over(&mut self, exchange: SharedExchange) {
         let registration = Registration::new(Rc::clone(&exchange), self.context_id);
-        let step = fleet::with(|fleet| exchange.borrow_mut().choose(fleet, now_ms));
-        if let Step::GiveUp(error) = step {
-            return Err(error);
-        }
         host::set_filter_state(CLUSTER_PROPERTY, exchange.borrow().cluster());
         host::set_filter_state(EXCHANGE_PROPERTY, &registration.key());
         host::clear_route_cache();
         self.state = State::Exchanging { exchange, _registration: registration };
-        Ok(())
     }
 
     /// The consumer, where consumers have limits. Those that do not say who they are count as one.
     fn client(&self) -> Option<Uuid> {
+        if let Some(ask) = &self.ask {
+            return ask.payer;
+        }
         if self.gateway.auth.is_some() {
             return self.caller.payer(&self.gateway);
         }

@@ -37,6 +37,20 @@ impl Body {
         hostcalls::get_buffer(self.buffer(), 0, size).ok().flatten().unwrap_or_default()
     }
 
+    /// The last bytes, `length` at most, of the `size` that Envoy holds.
+    pub(crate) fn tail(self, size: usize, length: usize) -> Vec<u8> {
+        let start = size.saturating_sub(length);
+        if size == 0 {
+            return Vec::new();
+        }
+        hostcalls::get_buffer(self.buffer(), start, size - start).ok().flatten().unwrap_or_default()
+    }
+
+    /// Appends to the body that Envoy holds. Only from within a body callback.
+    pub(crate) fn append(self, size: usize, more: &[u8]) {
+        let _ = hostcalls::set_buffer(self.buffer(), size, 0, more);
+    }
+
     /// Replaces the `size` bytes that Envoy holds. Only from within a body callback, or while a body that is not empty is
     /// held.
     pub(crate) fn replace(self, size: usize, body: &[u8]) {

@@ -17,6 +17,7 @@ mod metrics;
 mod pages;
 mod plugin;
 mod record;
+mod relay;
 mod traces;
 mod turns;
 mod waiting;

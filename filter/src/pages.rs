@@ -12,7 +12,7 @@ use crate::host;
 const MAX_LOOKS: usize = 1_000;
 
 /// What Envoy is told to find where there is no page yet: a number no page has, for 0 would mean "whatever is there".
-const NO_PAGE: u32 = u32::MAX;
+pub(crate) const NO_PAGE: u32 = u32::MAX;
 
 /// Envoy's shared data.
 #[derive(Debug)]

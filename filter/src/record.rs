@@ -83,7 +83,10 @@ impl Record {
         let outcome = match &mut exchange {
             Some(exchange) => {
                 exchange.close(host::now_ms());
-                metrics::count(exchange);
+                // Another exchange asked the model for it, and is counted.
+                if !exchange.is_relayed() {
+                    metrics::count(exchange);
+                }
                 exchange.ending().word()
             }
             None => {

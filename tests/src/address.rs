@@ -20,6 +20,28 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
+/// A port of the loopback interface that no other test gets, and that a program which shares its ports (`SO_REUSEPORT`, as Envoy
+/// does) can listen on all the same.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    address: SocketAddr,
+    _socket: TcpSocket,
+}
+
+impl Reserved {
+    /// Takes a port.
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().expect("no socket");
+        socket.set_reuseport(true).expect("ports can be shared");
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("no free port");
+        Self { address: socket.local_addr().expect("a bound socket has an address"), _socket: socket }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+}
+
 /// An address that refuses connections for as long as this lives: bound, so that no other test gets it, and without
 /// anybody who listens.
 #[derive(Debug)]

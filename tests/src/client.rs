@@ -66,6 +66,16 @@ impl Gateway {
         EventStream::of(self.request(Method::POST, STREAM).json(&body)).await
     }
 
+    /// Comes back to a stream, having had everything up to `last`.
+    pub async fn resume(&self, body: &Value, last: &str) -> EventStream {
+        EventStream::of(self.request(Method::POST, STREAM).json(body).header("last-event-id", last)).await
+    }
+
+    /// The same where there may be none.
+    pub async fn resume_as_reply(&self, body: &Value, last: &str) -> Reply {
+        Reply::of(self.request(Method::POST, STREAM).json(body).header("last-event-id", last)).await
+    }
+
     /// Asks the prompt endpoint; an error where there is no complete response at all.
     pub async fn try_prompt(&self, body: &Value) -> reqwest::Result<Reply> {
         Reply::try_of(self.request(Method::POST, PROMPT).json(body)).await

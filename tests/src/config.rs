@@ -42,6 +42,8 @@ impl Config {
             "limits": {"retry": {"max": 0}, "rate": {"max": 1_000_000_000, "timeWindow": "30s"}},
             "breaker": {"failures": 1_000},
             "storage": {"type": "memory"},
+            // Most tests are of the direct road.
+            "streams": {"resumable": false},
         });
         Self { path, root }
     }

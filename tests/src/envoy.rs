@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::address::Reserved;
 use crate::client::Gateway;
 use crate::environment;
 use crate::metrics::Samples;
@@ -47,15 +48,18 @@ pub struct Envoy {
     admin_file: PathBuf,
     admin: Gateway,
     gateway: Gateway,
+    /// Where the control plane opens streams, if one does.
+    stream_port: Option<Reserved>,
 }
 
 impl Envoy {
     /// Starts it; [`wait_until_ready`](Self::wait_until_ready) is the caller's.
     pub(crate) fn launch(folder: &Path, options: &Options) -> Self {
-        let name = &options.name;
+        let (name, stream_port) = (&options.name, Reserved::new());
         let mut bootstrap = Command::new(environment::control_plane());
         bootstrap.args(["bootstrap", "--admin", "127.0.0.1:0", "--node-id", name]);
         bootstrap.args(["--port", &options.port.to_string()]).args(&options.bootstrap);
+        bootstrap.args(["--stream-port", &stream_port.port().to_string()]);
         for control_plane in &options.xds {
             bootstrap.args(["--control-plane", control_plane]);
         }
@@ -64,7 +68,7 @@ impl Envoy {
         }
         let output = bootstrap.output().expect("cannot run `ai-warp bootstrap`");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Self::spawn(folder, options, &output.stdout)
+        Self { stream_port: Some(stream_port), ..Self::spawn(folder, options, &output.stdout) }
     }
 
     /// Ends it as a crash would, if it still runs.
@@ -126,6 +130,7 @@ impl Envoy {
             admin_file,
             admin: Gateway::new("not known yet"),
             gateway,
+            stream_port: None,
         }
     }
 

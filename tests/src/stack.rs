@@ -76,6 +76,11 @@ impl Builder {
         self.set("storage.type", kind)
     }
 
+    /// Streams survive their clients.
+    pub fn resumable(self) -> Self {
+        self.set("streams.resumable", true)
+    }
+
     /// Any other change of the configuration.
     pub fn configure(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
         self.changes.push(Box::new(change));

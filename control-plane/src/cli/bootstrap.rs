@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Port of this gateway's listener, instead of the configuration's `server.port`
     #[arg(long, value_name = "N")]
     port: Option<u16>,
+    /// Port where this gateway lets in streams that the control plane opens, instead of the configuration's `streams.port`
+    #[arg(long, value_name = "N")]
+    stream_port: Option<u16>,
     /// The filter as this Envoy sees it on disk, instead of the control plane's path
     #[arg(long, value_name = "PATH")]
     filter: Option<PathBuf>,
@@ -42,6 +45,7 @@ impl Args {
             link: self.link.into_link(self.control_plane),
             admin: self.admin,
             port: self.port,
+            stream_port: self.stream_port,
             filter: self.filter,
             node_id: self.node_id.filter(|id| !id.is_empty()).unwrap_or_else(default_node_id),
         }

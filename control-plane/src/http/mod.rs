@@ -9,6 +9,7 @@ mod guard;
 mod metrics;
 mod sessions;
 mod status;
+mod streams;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -23,11 +24,13 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::sessions::Asking;
+pub(crate) use self::streams::Peer;
 use crate::config::{ConfigStatus, Loaded};
 use crate::filter_code::FilterCode;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::store::{Retention, Store};
+use crate::streams::Streams;
 use crate::tokens::Tokens;
 use crate::traces::{Span, Traces};
 use crate::xds::Fleet;
@@ -47,6 +50,8 @@ pub struct Parts {
     pub store: Store,
     /// What they share of models and quotas.
     pub shared: Shared,
+    /// The streams that survive their clients.
+    pub streams: Arc<Streams>,
     /// The access tokens in force.
     pub tokens: watch::Receiver<Arc<Tokens>>,
     /// The connected gateways.
@@ -113,7 +118,10 @@ pub fn public_router(state: &AppState) -> Router {
 
 /// What gateways ask for beside xDS: sync, and the sessions they forward. `more` is xDS itself.
 pub fn sync_router(state: &AppState, more: Router) -> Router {
-    let routes = sync::routes().merge(fleet::routes()).merge(sessions::routes(Asking::Gateway));
+    let routes = sync::routes()
+        .merge(fleet::routes())
+        .merge(streams::routes())
+        .merge(sessions::routes(Asking::Gateway));
     // Two fallbacks cannot be merged; ours answers for all.
     finish(routes.with_state(state.clone()).merge(more.reset_fallback()), state)
         .layer(from_fn_with_state(state.clone(), guard::gateways))

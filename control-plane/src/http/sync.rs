@@ -1,5 +1,7 @@
 //! The filter's side door for sessions: turns to store, history to read. See `ai_warp_core::sync` for the messages.
 
+use std::time::Duration;
+
 use ai_warp_core::error::ErrorCode;
 use ai_warp_core::sync::{
     History, HistoryTurn, MAX_BATCH_BODY_BYTES, MAX_HISTORY_BYTES, MAX_TURNS_PER_BATCH, SESSIONS_PATH,
@@ -19,6 +21,12 @@ use super::error::ApiError;
 use super::sessions::SessionId;
 use crate::store::StoreError;
 use crate::traces::Span;
+
+/// Longest wait for the turn of a stream that was given up.
+const INTERRUPTED_TURN_WAIT: Duration = Duration::from_millis(300);
+
+/// Time between two looks for it.
+const INTERRUPTED_TURN_POLL: Duration = Duration::from_millis(10);
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -67,12 +75,16 @@ async fn store_turns(
 async fn history(
     State(state): State<AppState>,
     SessionId(id): SessionId,
-    Query(GoOn { after, owner }): Query<GoOn>,
+    Query(GoOn { after, owner, anew }): Query<GoOn>,
     headers: HeaderMap,
 ) -> Result<Json<History>, ApiError> {
     let parent = headers.get("traceparent").and_then(|parent| parent.to_str().ok());
     let mut span = state.span("read session", parent, id);
-    let turns = state.0.store.history(SessionKey { owner, id }).await;
+    let session = SessionKey { owner, id };
+    if anew {
+        give_up_stream(&state, session).await;
+    }
+    let turns = state.0.store.history(session).await;
     if let Some(span) = &mut span {
         match &turns {
             Ok(turns) => span.number("ai_warp.turns", turns.as_ref().map_or(0, Vec::len)),
@@ -84,6 +96,24 @@ async fn history(
     Ok(Json(History { turns: newest(turns, MAX_HISTORY_BYTES) }))
 }
 
+/// Ends the stream that is being answered in a session, and waits a moment for its turn, as far as it came, to be stored: the
+/// prompt that takes its place comes after it.
+async fn give_up_stream(state: &AppState, session: SessionKey) {
+    let Some(turn) = state.0.streams.cancel(session) else { return };
+    let stored = async {
+        loop {
+            match state.0.store.history(session).await {
+                Ok(turns) if !turns.iter().flatten().any(|stored| stored.turn_id == turn) => {
+                    tokio::time::sleep(INTERRUPTED_TURN_POLL).await;
+                }
+                Ok(_) | Err(_) => return,
+            }
+        }
+    };
+    // It may never be, where nothing was said yet.
+    let _ = tokio::time::timeout(INTERRUPTED_TURN_WAIT, stored).await;
+}
+
 /// Which turn a conversation goes on from.
 #[derive(Deserialize)]
 struct GoOn {
@@ -91,6 +121,9 @@ struct GoOn {
     after: Option<Uuid>,
     /// Whose session it is.
     owner: Option<Uuid>,
+    /// Whether what is still being answered in the session is given up.
+    #[serde(default)]
+    anew: bool,
 }
 
 /// The turns that lead to `after`, oldest first; `None` where there is no such turn. Each goes on from the one it names, or

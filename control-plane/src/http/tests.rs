@@ -45,6 +45,7 @@ impl Test {
             config,
             config_status,
             shared: Shared::open(&store),
+            streams: Arc::default(),
             store,
             tokens: watch::channel(Arc::default()).1,
             fleet: Arc::default(),

@@ -216,7 +216,7 @@ impl<'a> Parts<'a> {
         let mut warnings = Vec::new();
         let gateway = match options.link {
             // The control plane calls them by these names, whatever it is configured with.
-            Some(_) => loaded.gateway.clone(),
+            Some(_) => loaded.gateway.clone().without_streams(),
             None => naming::by_content(&alone(loaded, &mut warnings), &filter),
         };
         let (destinations, files) = secrets::plan(&loaded.config, &gateway, options)?;
@@ -240,6 +240,7 @@ impl<'a> Parts<'a> {
         let inputs = Inputs {
             gateway: &gateway,
             server: &server,
+            stream_address: loaded.config.stream_address(),
             tls: tls.as_ref(),
             destinations: &destinations,
             inherited: &[],
@@ -248,7 +249,7 @@ impl<'a> Parts<'a> {
         };
         let (bootstrap, filters_from) = bootstrap_of(options);
         let path = options.filter.to_string_lossy().into_owned();
-        let resources = build(inputs, &NodeTraits { port: None, filter_path: Some(path) });
+        let resources = build(inputs, &NodeTraits { filter_path: Some(path), ..NodeTraits::default() });
         let settled = settled::settle(&resources, &files, filters_from.as_ref())?;
         Ok(Self { options, settled, files, bootstrap, warnings })
     }
@@ -300,7 +301,7 @@ fn alone(loaded: &Loaded, warnings: &mut Vec<String>) -> Gateway {
             ));
         }
     }
-    Gateway { storage: None, shared: false, ..loaded.gateway.clone() }
+    Gateway { storage: None, shared: false, ..loaded.gateway.clone().without_streams() }
 }
 
 /// The bootstrap without anything that is asked for, and without clusters of a control plane that is not there; and where the
@@ -311,6 +312,7 @@ fn bootstrap_of(options: &RenderOptions) -> (Value, Option<Value>) {
         link: options.link.clone().unwrap_or(nowhere),
         admin: options.admin.clone(),
         port: None,
+        stream_port: None,
         filter: options.link.as_ref().map(|_| options.filter.clone()),
         node_id: options.name.clone(),
     });

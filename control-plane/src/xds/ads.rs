@@ -199,11 +199,12 @@ impl<R: protocol::Request> Session<R> {
                 (gateway, destinations)
             }
             // What was rendered has the names as they are.
-            Scope::Filter => (loaded.gateway.clone(), Vec::new()),
+            Scope::Filter => (loaded.gateway.clone().without_streams(), Vec::new()),
         };
         let inputs = Inputs {
             gateway: &gateway,
             server: &loaded.config.server,
+            stream_address: loaded.config.stream_address(),
             tls: loaded.secrets.listeners.server_tls.as_ref(),
             destinations: &destinations,
             inherited: &self.inherited,
@@ -284,11 +285,13 @@ fn node_traits(node: &Node) -> NodeTraits {
         return NodeTraits::default();
     };
     let field = |name: &str| traits.fields.get(name).and_then(|value| value.kind.as_ref());
+    let port = |name| match field(name) {
+        Some(Value::NumberValue(port)) if (0.0..=65_535.0).contains(port) => Some(*port as u16),
+        _ => None,
+    };
     NodeTraits {
-        port: match field("port") {
-            Some(Value::NumberValue(port)) if (0.0..=65_535.0).contains(port) => Some(*port as u16),
-            _ => None,
-        },
+        port: port("port"),
+        stream_port: port("streamPort"),
         filter_path: match field("filter") {
             Some(Value::StringValue(path)) => Some(path.clone()),
             _ => None,

@@ -50,6 +50,7 @@ pub(super) fn read(body: Vec<u8>) -> Result<Request, GatewayError> {
         task: Task::Embed(Box::new(Embedding { input, options, encoding, native })),
         asked,
         session: Session::None,
+        resume: None,
     })
 }
 

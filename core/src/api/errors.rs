@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::Format;
+use super::{Format, responses};
 use crate::error::{ErrorCode, GatewayError};
+use crate::sse;
 
 /// The body of an error response.
 pub fn body(format: Format, error: &GatewayError) -> Vec<u8> {
@@ -12,6 +13,19 @@ pub fn body(format: Format, error: &GatewayError) -> Vec<u8> {
         Format::ChatCompletions | Format::Responses | Format::Embeddings => openai_body(error),
         Format::Messages => anthropic_body(error),
     }
+}
+
+/// The event that ends a stream, without an id: where nobody is there any more who wrote the events before it, of which
+/// there were `before`.
+pub fn event(format: Format, error: &GatewayError, before: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    match format {
+        Format::Unified { .. } => sse::write_named(&mut out, "error", &error.body()),
+        Format::ChatCompletions | Format::Embeddings => sse::write_data(&mut out, &openai_body(error)),
+        Format::Responses => responses::write_error_event(error, before, &mut out),
+        Format::Messages => sse::write_named(&mut out, "error", &anthropic_body(error)),
+    }
+    out
 }
 
 #[derive(Serialize)]
@@ -57,6 +71,10 @@ pub(super) const fn openai_words(code: ErrorCode) -> (&'static str, &'static str
         ErrorCode::ProviderResponseMaxTokensError => ("server_error", "provider_response_max_tokens"),
         ErrorCode::HistoryGetError => ("server_error", "history_get_error"),
         ErrorCode::SharedStateUnavailable => ("server_error", "shared_state_unavailable"),
+        ErrorCode::StreamExpired => ("invalid_request_error", "stream_expired"),
+        ErrorCode::StreamInterrupted => ("server_error", "stream_interrupted"),
+        ErrorCode::StreamDetached => ("server_error", "stream_detached"),
+        ErrorCode::TooManyStreams => ("rate_limit_error", "too_many_streams"),
     }
 }
 
@@ -86,10 +104,10 @@ const fn anthropic_word(code: ErrorCode) -> &'static str {
             "invalid_request_error"
         }
         ErrorCode::RequestTooLarge => "request_too_large",
-        ErrorCode::NotFound | ErrorCode::ModelNotFound => "not_found_error",
+        ErrorCode::NotFound | ErrorCode::ModelNotFound | ErrorCode::StreamExpired => "not_found_error",
         ErrorCode::Unauthorized => "authentication_error",
         ErrorCode::Forbidden => "permission_error",
-        ErrorCode::ProviderRateLimitError => "rate_limit_error",
+        ErrorCode::ProviderRateLimitError | ErrorCode::TooManyStreams => "rate_limit_error",
         ErrorCode::ProviderExceededQuotaError => "billing_error",
         ErrorCode::ProviderNoModelsAvailableError => "overloaded_error",
         ErrorCode::ProviderRequestTimeoutError | ErrorCode::ProviderRequestStreamTimeoutError => {
@@ -100,6 +118,8 @@ const fn anthropic_word(code: ErrorCode) -> &'static str {
         | ErrorCode::ProviderResponseMaxTokensError
         | ErrorCode::HistoryGetError
         | ErrorCode::AuthUnavailable
+        | ErrorCode::StreamInterrupted
+        | ErrorCode::StreamDetached
         | ErrorCode::SharedStateUnavailable => "api_error",
     }
 }
@@ -131,6 +151,10 @@ mod tests {
             ErrorCode::ProviderResponseNoContent,
             ErrorCode::ProviderResponseMaxTokensError,
             ErrorCode::HistoryGetError,
+            ErrorCode::StreamExpired,
+            ErrorCode::StreamInterrupted,
+            ErrorCode::StreamDetached,
+            ErrorCode::TooManyStreams,
         ] {
             let (_, word) = openai_words(code);
             assert!(text.contains(&format!("`{word}`")), "docs/api.md does not name {word}");

@@ -79,6 +79,12 @@ impl Format {
         known.map(|(_, format)| format)
     }
 
+    /// The path of its requests.
+    pub fn path(self, gateway: &Gateway) -> &str {
+        let known = Self::paths(gateway).into_iter().find(|(_, format)| *format == self);
+        known.map(|(path, _)| path).unwrap_or_default()
+    }
+
     /// The format of errors at a `path` where no model is asked.
     pub fn of_errors_at(path: &[u8]) -> Self {
         let is_below = |prefix: &str| {

@@ -22,6 +22,8 @@ pub struct Request {
     pub asked: Asked,
     /// The session it belongs to.
     pub session: Session,
+    /// Whether its stream is to survive its client; `None` where the format has no word for that.
+    pub resume: Option<bool>,
 }
 
 /// The session of a request.

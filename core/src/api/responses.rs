@@ -16,3 +16,4 @@ mod wire;
 mod tests;
 
 pub(super) use request::read;
+pub(super) use stream::write_error_event;

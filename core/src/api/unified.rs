@@ -12,8 +12,10 @@ use super::request::unknown_session;
 use super::{About, Asked, Format, Outcome, Reply, Request, Session, Source, Whole};
 use crate::chat::{Answer, Chat, Delta, Message, Options, Role};
 use crate::error::GatewayError;
+use crate::exchange::TurnIds;
 use crate::json;
 use crate::sse::{self, Event};
+use crate::stream_id::{self, EventId};
 use crate::task::{Conversation, Task};
 
 /// Highest temperature any provider knows.
@@ -33,6 +35,7 @@ struct Body<'a> {
     models: Option<Vec<ModelRef>>,
     route: Option<String>,
     stream: Option<bool>,
+    resume: Option<bool>,
 }
 
 /// An earlier turn. A client tells less of it than the gateway stores.
@@ -98,10 +101,11 @@ pub(super) fn read(body: &[u8], stream: bool) -> Result<Request, GatewayError> {
         task: Task::Chat(Box::new(Conversation {
             chat: Chat { messages, options, remembered, ..Chat::default() },
             stream: stream || body.stream.unwrap_or(false),
-            reply: Box::new(PromptReply),
+            reply: Box::<PromptReply>::default(),
         })),
         asked,
         session,
+        resume: Some(body.resume.unwrap_or(true)),
     })
 }
 
@@ -144,8 +148,22 @@ impl<'de> Deserialize<'de> for ModelRef {
 }
 
 /// Writes answers of the unified API.
-#[derive(Debug)]
-struct PromptReply;
+#[derive(Debug, Default)]
+struct PromptReply {
+    /// What the ids of events count in, once there is one.
+    stream: Option<Uuid>,
+    /// Events so far.
+    events: u32,
+}
+
+impl PromptReply {
+    /// The id of the event that comes next. What ends a stream may be written again, and counts no further.
+    fn next_id(&mut self, ids: Option<TurnIds>) -> EventId {
+        let new = || ids.map_or_else(stream_id::new_stream, |ids| ids.turn);
+        let stream = *self.stream.get_or_insert_with(new);
+        EventId::new(stream, self.events.saturating_add(1))
+    }
+}
 
 impl Reply for PromptReply {
     fn whole(&self, about: &About<'_>, answer: &Answer, _: Source, _: &[u8]) -> Whole {
@@ -154,24 +172,29 @@ impl Reply for PromptReply {
         Whole::Written(body)
     }
 
-    fn event(&mut self, _: &About<'_>, _: Event<'_>, deltas: &[Delta<'_>], _: Source, out: &mut Vec<u8>) {
+    fn event(&mut self, about: &About<'_>, _: Event<'_>, deltas: &[Delta<'_>], _: Source, out: &mut Vec<u8>) {
         for delta in deltas {
             if let Delta::Text(text) | Delta::Refusal(text) = delta
                 && !text.is_empty()
             {
-                write_content(out, Uuid::new_v4(), text);
+                write_content(out, self.next_id(about.ids), text);
+                self.events = self.events.saturating_add(1);
             }
         }
     }
 
-    fn restart(&mut self) {}
+    fn restart(&mut self) {
+        self.events = 0;
+    }
 
     fn end(&mut self, about: &About<'_>, answer: &Answer, out: &mut Vec<u8>) {
-        write_end(out, Uuid::new_v4(), &PromptAnswer::new(about, answer));
+        let id = self.next_id(about.ids);
+        write_end(out, id, &PromptAnswer::new(about, answer));
     }
 
     fn error(&mut self, error: &GatewayError, out: &mut Vec<u8>) {
-        write_error(out, Uuid::new_v4(), error);
+        let id = self.next_id(None);
+        write_error(out, id, error);
     }
 
     fn wants_answer(&self) -> bool {
@@ -220,18 +243,18 @@ struct Envelope<T> {
 }
 
 /// Appends a `content` event.
-fn write_content(out: &mut Vec<u8>, id: Uuid, text: &str) {
-    sse::write_event(out, id, "content", |out| json::write(out, &Envelope { response: text }));
+fn write_content(out: &mut Vec<u8>, id: EventId, text: &str) {
+    sse::write_event(out, id.uuid(), "content", |out| json::write(out, &Envelope { response: text }));
 }
 
 /// Appends the `end` event.
-fn write_end(out: &mut Vec<u8>, id: Uuid, answer: &PromptAnswer<'_>) {
-    sse::write_event(out, id, "end", |out| json::write(out, &Envelope { response: answer }));
+fn write_end(out: &mut Vec<u8>, id: EventId, answer: &PromptAnswer<'_>) {
+    sse::write_event(out, id.uuid(), "end", |out| json::write(out, &Envelope { response: answer }));
 }
 
 /// Appends the `error` event, after which no `end` comes.
-fn write_error(out: &mut Vec<u8>, id: Uuid, error: &GatewayError) {
-    sse::write_event(out, id, "error", |out| json::write(out, error));
+fn write_error(out: &mut Vec<u8>, id: EventId, error: &GatewayError) {
+    sse::write_event(out, id.uuid(), "error", |out| json::write(out, error));
 }
 
 #[cfg(test)]
@@ -327,10 +350,11 @@ mod tests {
     #[test]
     fn events_are_one_line_of_json() {
         let mut out = Vec::new();
-        write_content(&mut out, Uuid::nil(), "a\n\"b\" 世界");
+        let id = EventId::new(Uuid::nil(), 0);
+        write_content(&mut out, id, "a\n\"b\" 世界");
         write_end(
             &mut out,
-            Uuid::nil(),
+            id,
             &PromptAnswer {
                 text: "t".into(),
                 result: Outcome::Complete,
@@ -338,7 +362,7 @@ mod tests {
                 stored: None,
             },
         );
-        write_error(&mut out, Uuid::nil(), &GatewayError::new(ErrorCode::ProviderResponseError, "cut"));
+        write_error(&mut out, id, &GatewayError::new(ErrorCode::ProviderResponseError, "cut"));
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
     }
 }

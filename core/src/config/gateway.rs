@@ -50,6 +50,9 @@ pub struct Gateway {
     pub on_unavailable: OnUnavailable,
     /// How sessions are kept; `None` where there are none.
     pub storage: Option<Storage>,
+    /// Streams that survive their clients; `None` where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<Streams>,
     /// What is written of each request.
     #[serde(default)]
     pub logging: Logging,
@@ -98,6 +101,16 @@ pub struct Paths {
 pub struct Storage {
     /// Longest wait of an answer for its turn to be stored, in milliseconds.
     pub commit_timeout_ms: u64,
+}
+
+/// Streams that survive their clients, as far as the filter must know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Streams {
+    /// Name of the Envoy cluster that leads to whoever keeps them. Completed by the control plane.
+    pub cluster: String,
+    /// Where this Envoy lets them in.
+    pub port: u16,
 }
 
 /// Retries of the same model.
@@ -371,6 +384,13 @@ pub struct Model {
 }
 
 impl Gateway {
+    /// The same for an Envoy whose listeners are not ours: nowhere could a control plane open streams there.
+    #[must_use]
+    pub fn without_streams(mut self) -> Self {
+        self.streams = None;
+        self
+    }
+
     /// The provider of `model`.
     ///
     /// `None` only for a model of another configuration: [`compile`](super::compile) resolves every index.

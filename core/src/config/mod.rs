@@ -24,7 +24,7 @@ pub use decimal::Decimal;
 pub use dialect_name::DialectName;
 pub use gateway::{
     Access, Breaker, ClientLimits, Endpoint, Gateway, Limit, Logging, Model, OnUnavailable, Paths, Provider,
-    Restore, Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy,
+    Restore, Retry, Route, RouteLimits, RouteModel, RouteOptions, Storage, Strategy, Streams,
 };
 pub use price::{PICOS_PER_MICRO, Price};
 pub use schema::{
@@ -33,8 +33,8 @@ pub use schema::{
     JwksConfig, JwksEntry, JwtConfig, LimitsConfig, LoggingConfig, MemoryConfig, ModelConfig, ModelEntry,
     ModelLimitsConfig, Names, OtlpConfig, PriceConfig, ProviderConfig, RateConfig, RestoreConfig,
     RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig, RouteModelEntry,
-    SecretRole, ServerConfig, StorageConfig, StorageType, TlsConfig, TokensConfig, TracingConfig,
-    ValkeyConfig, WebhookConfig,
+    SecretRole, ServerConfig, StorageConfig, StorageType, StreamsConfig, TlsConfig, TokensConfig,
+    TracingConfig, ValkeyConfig, WebhookConfig,
 };
 pub use secret::{Secret, SecretError};
 pub use time_window::TimeWindow;

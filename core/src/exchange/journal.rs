@@ -19,6 +19,8 @@ pub enum End {
     Failed(ErrorCode),
     /// The client left before.
     Cancelled,
+    /// Somebody else answered, who tells how.
+    Relayed,
 }
 
 impl End {
@@ -28,6 +30,7 @@ impl End {
             Self::Answered => "ok",
             Self::Failed(code) => code.word(),
             Self::Cancelled => "cancelled",
+            Self::Relayed => "relayed",
         }
     }
 }
@@ -210,6 +213,11 @@ impl Exchange {
         self.trace.is_some()
     }
 
+    /// The span of the request, as `traceparent` has it, where it is known.
+    pub fn span(&self) -> Option<&str> {
+        self.trace.as_deref()
+    }
+
     /// Notes the span of the request, as `traceparent` has it; what has another form is none.
     pub fn note_trace(&mut self, trace: &[u8]) {
         let is_one = trace.len() == TRACE_LEN && trace.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
@@ -226,6 +234,7 @@ impl Exchange {
         match &self.phase {
             Phase::Answered(_) => End::Answered,
             Phase::Failed(error) => End::Failed(error.code),
+            Phase::Relayed => End::Relayed,
             _ => End::Cancelled,
         }
     }

@@ -52,7 +52,12 @@ impl Exchange {
                 return Step::Wait { until_ms: Some(*until_ms) };
             }
             Phase::Choosing | Phase::Waiting { .. } => {}
-            Phase::Admitted | Phase::Trying { .. } | Phase::Committed | Phase::Answered(_) => {
+            Phase::Relaying
+            | Phase::Relayed
+            | Phase::Admitted
+            | Phase::Trying { .. }
+            | Phase::Committed
+            | Phase::Answered(_) => {
                 return Step::Go;
             }
         }
@@ -224,7 +229,7 @@ impl Exchange {
         GatewayError::new(ErrorCode::ProviderRequestTimeoutError, message)
     }
 
-    fn give_up(&mut self, error: GatewayError) -> Step {
+    pub(super) fn give_up(&mut self, error: GatewayError) -> Step {
         self.phase = Phase::Failed(error.clone());
         Step::GiveUp(error)
     }
@@ -234,6 +239,7 @@ impl Exchange {
     pub fn arrive(&mut self, fleet: &mut Fleet, now_ms: u64) -> Step {
         match self.silent_failure(now_ms) {
             Some(failure) => self.fail(failure, fleet, now_ms),
+            None if matches!(self.phase, Phase::Relaying) => self.go_alone(fleet, now_ms),
             None => self.choose(fleet, now_ms),
         }
     }
@@ -366,7 +372,7 @@ impl Exchange {
         now_ms: impl FnOnce() -> u64,
     ) -> Option<GatewayError> {
         let error = match &self.phase {
-            Phase::Committed | Phase::Answered(_) => return None,
+            Phase::Relayed | Phase::Committed | Phase::Answered(_) => return None,
             Phase::Failed(error) => error.clone(),
             _ => {
                 let now_ms = now_ms();

@@ -33,6 +33,7 @@ mod readme;
 mod reload;
 mod remote_code;
 mod render;
+mod resume;
 mod sdk;
 mod secrets;
 mod sessions;

@@ -52,6 +52,7 @@ fn bootstrap_of(plan: &Plan<'_>) -> Value {
         link: Link { control_planes: vec![control_plane], token, tls: None },
         admin: HostPort { host: "127.0.0.1".to_owned(), port: ADMIN_PORT },
         port: None,
+        stream_port: None,
         filter: None,
         node_id: plan.name(Part::Gateway.suffix()),
     });

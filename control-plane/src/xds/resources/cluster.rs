@@ -105,9 +105,10 @@ pub(super) fn endpoint(
     ]
 }
 
-/// The cluster in which an exchange waits between two attempts: its attempt filter holds the request for as long as it must,
-/// and what the hop answers brings the router back.
-pub(super) fn waiting(name: &str, vm: &VmConfig, buffer: u32) -> Resource {
+/// A cluster that leads to the hop and nowhere by itself. The one in which an exchange waits between two attempts: its attempt
+/// filter holds the request for as long as it must, and what the hop answers brings the router back. And the one to who
+/// keeps streams, where the attempt filter says to the hop to go on to the control plane.
+pub(super) fn hop_alone(name: &str, vm: &VmConfig, buffer: u32) -> Resource {
     finish(to_hop(name, vm), buffer)
 }
 

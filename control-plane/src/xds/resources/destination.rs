@@ -32,6 +32,8 @@ pub enum Place {
     },
     /// The place to wait between two attempts: the name of its cluster.
     Waiting(String),
+    /// Who keeps the streams that survive their clients: the name of the cluster.
+    Streams(String),
     /// Who issues the tokens of clients, and publishes the keys for them.
     Issuer(Service),
     /// Who is asked whether a client may call.
@@ -51,7 +53,8 @@ impl Destination {
                 credential: Credential::of(endpoint, secrets, tokens),
             })
         });
-        let places = endpoints.chain([Place::Waiting(gateway.waiting_cluster.clone())]);
+        let streams = gateway.streams.iter().map(|streams| Place::Streams(streams.cluster.clone()));
+        let places = endpoints.chain([Place::Waiting(gateway.waiting_cluster.clone())]).chain(streams);
         let of_exchanges = places.map(|place| Self { place, buffer });
         let collector =
             gateway.tracing.clone().map(|tracing| Self { place: Place::Collector(tracing), buffer });
@@ -62,7 +65,7 @@ impl Destination {
     pub fn name(&self) -> Cow<'_, str> {
         match &self.place {
             Place::Endpoint { endpoint, .. } => Cow::Borrowed(&endpoint.cluster),
-            Place::Waiting(cluster) => Cow::Borrowed(cluster),
+            Place::Waiting(cluster) | Place::Streams(cluster) => Cow::Borrowed(cluster),
             Place::Issuer(service) => Cow::Owned(auth::cluster_name(auth::ISSUER, service)),
             Place::Webhook(service) => Cow::Owned(auth::cluster_name(auth::WEBHOOK, service)),
             Place::Collector(tracing) => Cow::Borrowed(&tracing.cluster),
@@ -73,7 +76,7 @@ impl Destination {
     pub(super) fn choices(&self) -> impl Iterator<Item = &str> {
         let (first, by_hop) = match &self.place {
             Place::Endpoint { endpoint, .. } => (Some(&endpoint.cluster), Some(&endpoint.stream_cluster)),
-            Place::Waiting(cluster) => (Some(cluster), None),
+            Place::Waiting(cluster) | Place::Streams(cluster) => (Some(cluster), None),
             Place::Issuer(_) | Place::Webhook(_) | Place::Collector(_) => (None, None),
         };
         first.into_iter().chain(by_hop).map(String::as_str)

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ai_warp_core::config::Gateway;
-use ai_warp_core::plugin::{HOP_FAILED_HEADER, HOP_HEADER, RETRY_HEADER, WAITING_PATH};
+use ai_warp_core::plugin::{HOP_FAILED_HEADER, HOP_HEADER, RETRY_HEADER, SYNC_CLUSTER, WAITING_PATH};
 use envoy_types::pb::envoy::config::accesslog::v3::{AccessLogFilter, ResponseFlagFilter, access_log_filter};
 use envoy_types::pb::envoy::config::core::v3::{
     Address, EnvoyInternalAddress, Http1ProtocolOptions, TransportSocket, address, envoy_internal_address,
@@ -23,8 +23,11 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::wasm::v3::VmConfig;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 
-use super::proto::{any, duration, from_ads, millis, number, resource, router, set_header, truth};
+use super::proto::{
+    any, duration, from_ads, header_matches, millis, number, resource, router, set_header, truth,
+};
 use super::{Resource, wasm};
 
 /// Name of the internal listener.
@@ -32,6 +35,9 @@ pub(super) const HOP: &str = "ai-warp-hop";
 
 /// How much longer the hop waits than the attempt, whose own timeout leads to the next model and must come first.
 const IDLE_SLACK_MS: u64 = 10;
+
+/// How much longer the hop waits for who keeps streams than models may take.
+const STREAMS_SLACK_MS: u64 = 3_000;
 
 /// Status of what the hop answers to an exchange that waited. Nobody sees it: the router retries by the header.
 const BACK_STATUS: u32 = 503;
@@ -126,7 +132,7 @@ pub(super) fn routes(gateway: &Gateway) -> Resource {
         virtual_hosts: vec![VirtualHost {
             name: HOP.to_owned(),
             domains: vec!["*".to_owned()],
-            routes: vec![back(), onward(gateway)],
+            routes: vec![back(), to_who_keeps_streams(gateway), onward(gateway)],
             ..Default::default()
         }],
         ..Default::default()
@@ -158,16 +164,29 @@ fn back() -> Route {
     }
 }
 
+/// On to the control plane, which says nothing before a model does, or none is left. Once a stream has begun it gives signs
+/// of life in far shorter intervals.
+fn to_who_keeps_streams(gateway: &Gateway) -> Route {
+    let silence_ms = gateway.longest_timeout_ms().saturating_add(STREAMS_SLACK_MS);
+    let to_control_plane = header_matches(HOP_HEADER, MatchPattern::Exact(SYNC_CLUSTER.to_owned()));
+    onward_within(silence_ms, vec![to_control_plane])
+}
+
 fn onward(gateway: &Gateway) -> Route {
+    onward_within(gateway.request_timeout_ms.saturating_add(IDLE_SLACK_MS), Vec::new())
+}
+
+fn onward_within(silence_ms: u64, headers: Vec<HeaderMatcher>) -> Route {
     Route {
         r#match: Some(RouteMatch {
             path_specifier: Some(route_match::PathSpecifier::Prefix("/".to_owned())),
+            headers,
             ..Default::default()
         }),
         action: Some(route::Action::Route(RouteAction {
             cluster_specifier: Some(route_action::ClusterSpecifier::ClusterHeader(HOP_HEADER.to_owned())),
             timeout: Some(millis(0)),
-            idle_timeout: Some(millis(gateway.request_timeout_ms.saturating_add(IDLE_SLACK_MS))),
+            idle_timeout: Some(millis(silence_ms)),
             ..Default::default()
         })),
         response_headers_to_remove: vec![HOP_FAILED_HEADER.to_owned()],

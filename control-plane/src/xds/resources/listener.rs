@@ -5,6 +5,7 @@ use std::time::Duration;
 use ai_warp_core::config::{Gateway, ServerConfig};
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::plugin::OWN_HEADERS;
+use ai_warp_core::relay::{NOTED_RESUME_HEADER, RESUME_HEADER};
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use envoy_types::pb::envoy::config::accesslog::v3::{
     AccessLogFilter, AndFilter, ComparisonFilter, HeaderFilter, ResponseFlagFilter, StatusCodeFilter,
@@ -12,20 +13,20 @@ use envoy_types::pb::envoy::config::accesslog::v3::{
 };
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::{
-    DataSource, ExtensionConfigSource, Http1ProtocolOptions, RuntimeUInt32, SubstitutionFormatString,
-    data_source, substitution_format_string,
+    DataSource, Http1ProtocolOptions, RuntimeUInt32, SubstitutionFormatString, data_source,
+    substitution_format_string,
 };
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, LocalReplyConfig, Rds, ResponseMapper, http_connection_manager,
-    http_filter,
+    HttpConnectionManager, LocalReplyConfig, Rds, ResponseMapper, http_connection_manager,
 };
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation as EarlyMutation;
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 
 use super::proto::{
-    any, duration, extension, from_ads, header_matches, matches, number, resource, router, socket, truth,
+    any, duration, extension, from_ads, header_matches, matches, number, resource, router, set_header,
+    socket, truth,
 };
 use super::route::{ROUTES, SESSIONS_PREFIX};
 use super::{Resource, access_log, auth, cors, downstream_tls, tracing, wasm};
@@ -38,14 +39,14 @@ pub const LISTENER: &str = "gateway";
 const ENVOYS_HEADERS: &str = "x-envoy-";
 
 /// Longest time for a client to send its request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longest time for a client to send its request headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest time in which a request neither sends nor gets a byte. The last resort: attempts have timeouts of their own,
 /// and a plan may be long.
-const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
 
 /// The listener of `server`, at `port`.
 pub(super) fn gateway(
@@ -73,15 +74,6 @@ pub(super) fn gateway(
 }
 
 fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectionManager {
-    let gateway_filter = HttpFilter {
-        name: wasm::GATEWAY_FILTER.to_owned(),
-        config_type: Some(http_filter::ConfigType::ConfigDiscovery(ExtensionConfigSource {
-            config_source: Some(from_ads()),
-            type_urls: vec!["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm".to_owned()],
-            ..Default::default()
-        })),
-        ..Default::default()
-    };
     HttpConnectionManager {
         stat_prefix: LISTENER.to_owned(),
         route_specifier: Some(http_connection_manager::RouteSpecifier::Rds(Rds {
@@ -93,7 +85,7 @@ fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectio
             .iter()
             .map(|_| cors::filter())
             .chain(auth::filters())
-            .chain([gateway_filter, router()])
+            .chain([wasm::gateway_from_ads(), router()])
             .collect(),
         // Some proxies speak nothing newer to what is behind them.
         http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
@@ -126,7 +118,9 @@ fn remove_own_headers() -> EarlyMutation {
             }),
         })),
     };
-    EarlyMutation { mutations: vec![removal(OWN_HEADERS), removal(ENVOYS_HEADERS)] }
+    let noted = set_header(NOTED_RESUME_HEADER, &format!("%REQ({RESUME_HEADER})%"));
+    let note = HeaderMutation { action: Some(header_mutation::Action::Append(noted)) };
+    EarlyMutation { mutations: vec![note, removal(OWN_HEADERS), removal(ENVOYS_HEADERS)] }
 }
 
 /// Envoy's own answers to what never reaches the filter, in the shape of all other errors. Answers of the filter pass

@@ -17,6 +17,7 @@ mod proto;
 mod route;
 mod secret;
 mod signing;
+mod streams;
 mod tracing;
 mod wasm;
 
@@ -99,6 +100,8 @@ impl Kind {
 pub struct NodeTraits {
     /// The port its listener binds, where it is not the configuration's.
     pub port: Option<u16>,
+    /// The port where it lets in streams that the control plane opens, where it is not the configuration's.
+    pub stream_port: Option<u16>,
     /// Where it finds the filter as a file; without one it fetches the code from the control plane.
     pub filter_path: Option<String>,
 }
@@ -113,6 +116,8 @@ pub struct Inputs<'a> {
     pub gateway: &'a Gateway,
     /// Where the gateway listens.
     pub server: &'a ServerConfig,
+    /// The address at which it lets in streams that the control plane opens.
+    pub stream_address: &'a str,
     /// What it serves TLS with; plain text without.
     pub tls: Option<&'a TlsIdentity>,
     /// Where exchanges can be sent: what [`Destination::all`] says, and what earlier configurations had while requests
@@ -164,7 +169,7 @@ fn buffer_limit(gateway: &Gateway) -> u32 {
 
 /// Builds everything one Envoy is told.
 pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
-    let Inputs { gateway, server, tls, destinations, inherited, filter, token_keys } = inputs;
+    let Inputs { gateway, server, stream_address, tls, destinations, inherited, filter, token_keys } = inputs;
     let mut resources = Resources::default();
     let code = wasm::code(filter, node);
     let buffer = buffer_limit(gateway);
@@ -182,7 +187,9 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
                 }
             }
             Place::Collector(tracing) => resources.add(Kind::Cluster, cluster::collector(tracing)),
-            Place::Waiting(name) => resources.add(Kind::Cluster, cluster::waiting(name, &code, *buffer)),
+            Place::Waiting(name) | Place::Streams(name) => {
+                resources.add(Kind::Cluster, cluster::hop_alone(name, &code, *buffer));
+            }
             Place::Issuer(service) => {
                 let name = auth::cluster_name(auth::ISSUER, service);
                 resources.add(Kind::Cluster, cluster::service(&name, service, Vec::new(), *buffer));
@@ -209,7 +216,14 @@ pub fn build(inputs: Inputs<'_>, node: &NodeTraits) -> Resources {
     for filter in auth::resources(gateway.auth.as_ref(), token_keys) {
         resources.add(Kind::Extension, filter);
     }
-    resources.add(Kind::Extension, wasm::gateway_filter(gateway, &code));
+    let mut gateway = gateway.clone();
+    if let Some(streams) = &mut gateway.streams {
+        let port = node.stream_port.unwrap_or(streams.port);
+        streams.port = port;
+        resources.add(Kind::Listener, streams::listener(&gateway, stream_address, port, buffer));
+        resources.add(Kind::Route, streams::routes(&gateway, &choices));
+    }
+    resources.add(Kind::Extension, wasm::gateway_filter(&gateway, &code));
     for list in resources.0.values_mut() {
         list.sort_by(|a, b| a.name.cmp(&b.name));
     }

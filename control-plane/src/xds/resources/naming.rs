@@ -18,6 +18,9 @@ pub(crate) fn by_content(gateway: &Gateway, filter: &FilterCode) -> Gateway {
     super::buffer_limit(&gateway).hash(&mut common);
     filter.sha256.hash(&mut common);
     gateway.waiting_cluster.push_str(&mark(&common));
+    if let Some(streams) = &mut gateway.streams {
+        streams.cluster.push_str(&mark(&common));
+    }
     if let Some(tracing) = &mut gateway.tracing {
         let mut hasher = DefaultHasher::new();
         tracing.endpoint.to_string().hash(&mut hasher);

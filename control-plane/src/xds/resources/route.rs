@@ -116,7 +116,7 @@ fn matching(path: route_match::PathSpecifier, method: Option<&str>) -> RouteMatc
     RouteMatch { path_specifier: Some(path), headers: method.into_iter().collect(), ..Default::default() }
 }
 
-fn prompt_route(path: route_match::PathSpecifier, gateway: &Gateway, clusters: &[&str]) -> Route {
+pub(super) fn prompt_route(path: route_match::PathSpecifier, gateway: &Gateway, clusters: &[&str]) -> Route {
     let specifier = extension("envoy.router.cluster_specifier_plugin.matcher", &cluster_specifier(clusters));
     Route {
         r#match: Some(matching(path, Some("POST"))),

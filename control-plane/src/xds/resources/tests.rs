@@ -21,6 +21,7 @@ pub(super) fn built(
     let inputs = Inputs {
         gateway,
         server: &server,
+        stream_address: "127.0.0.1",
         tls: None,
         destinations,
         inherited: &[],
@@ -37,7 +38,7 @@ pub(in crate::xds) fn resources(providers: &str, models: &[&str]) -> Resources {
     let config: Config = serde_json::from_str(&json).unwrap();
     let gateway = compile(&config).unwrap();
     let destinations = Destination::all(&gateway, &literal_secrets(&config), &Tokens::default());
-    let node = NodeTraits { port: None, filter_path: Some("/filter.wasm".into()) };
+    let node = NodeTraits { filter_path: Some("/filter.wasm".into()), ..NodeTraits::default() };
     built(&gateway, &destinations, None, &node)
 }
 
@@ -297,7 +298,11 @@ fn an_envoy_has_its_own_port_and_its_own_way_to_the_code() {
     let gateway = compile(&config).unwrap();
     let destinations = Destination::all(&gateway, &Secrets::default(), &Tokens::default());
     let for_node = |node| built(&gateway, &destinations, None, &node);
-    let near = for_node(NodeTraits { port: Some(7), filter_path: Some("/mine.wasm".into()) });
+    let near = for_node(NodeTraits {
+        port: Some(7),
+        filter_path: Some("/mine.wasm".into()),
+        ..NodeTraits::default()
+    });
     let far = for_node(NodeTraits::default());
     assert!(holds(&near.of(Kind::Extension)[2], "/mine.wasm"));
     assert!(holds(&far.of(Kind::Extension)[2], &format!("/filter/{}.wasm", filter().sha256)));

@@ -8,17 +8,20 @@ use std::time::Duration;
 use ai_warp_core::config::Gateway;
 use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, PluginConfig};
 use envoy_types::pb::envoy::config::core::v3::{
-    AsyncDataSource, DataSource, HttpUri, RemoteDataSource, TypedExtensionConfig, async_data_source,
-    data_source, http_uri,
+    AsyncDataSource, DataSource, ExtensionConfigSource, HttpUri, RemoteDataSource, TypedExtensionConfig,
+    async_data_source, data_source, http_uri,
 };
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpFilter, http_filter,
+};
 use envoy_types::pb::envoy::extensions::filters::network::wasm::v3::Wasm as NetworkWasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::{
     FailurePolicy, PluginConfig as EnvoyPlugin, VmConfig, plugin_config,
 };
 use envoy_types::pb::google::protobuf::StringValue;
 
-use super::proto::{any, duration, extension, resource, truth};
+use super::proto::{any, duration, extension, from_ads, resource, truth};
 use super::{NodeTraits, Resource};
 use crate::filter_code::FilterCode;
 
@@ -87,6 +90,19 @@ fn plugin(name: &str, config: &PluginConfig, vm: &VmConfig) -> EnvoyPlugin {
 pub(super) fn gateway_filter(gateway: &Gateway, vm: &VmConfig) -> Resource {
     let config = Some(plugin(GATEWAY_FILTER, &PluginConfig::Gateway(gateway.clone()), vm));
     resource(GATEWAY_FILTER, &extension(GATEWAY_FILTER, &Wasm { config }))
+}
+
+/// The gateway filter as a listener has it: by the name of that resource.
+pub(super) fn gateway_from_ads() -> HttpFilter {
+    HttpFilter {
+        name: GATEWAY_FILTER.to_owned(),
+        config_type: Some(http_filter::ConfigType::ConfigDiscovery(ExtensionConfigSource {
+            config_source: Some(from_ads()),
+            type_urls: vec!["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm".to_owned()],
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
 }
 
 /// The attempt filter.

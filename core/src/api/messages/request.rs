@@ -64,6 +64,7 @@ pub(in crate::api) fn read(body: Vec<u8>) -> Result<Request, GatewayError> {
         })),
         asked,
         session: Session::None,
+        resume: None,
     })
 }
 

@@ -67,6 +67,7 @@ pub(in crate::api) fn read(body: Vec<u8>) -> Result<Request, GatewayError> {
         })),
         asked,
         session,
+        resume: None,
     })
 }
 

@@ -34,6 +34,12 @@ struct At<'a> {
     id: &'a str,
 }
 
+/// Appends the error event of a stream of which nothing is known but how many events it had.
+pub(in crate::api) fn write_error_event(error: &GatewayError, before: u32, out: &mut Vec<u8>) {
+    let mut events = Events { next: before.into() };
+    events.write(out, "error", |event| write_error(error, event));
+}
+
 impl Events {
     fn write(&mut self, out: &mut Vec<u8>, name: &str, fields: impl FnOnce(&mut ObjectWriter<'_>)) {
         let mut data = Vec::with_capacity(256);

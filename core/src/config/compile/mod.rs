@@ -11,6 +11,7 @@ mod observability;
 mod providers;
 mod routes;
 mod server;
+mod streams;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -51,6 +52,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
     limits::check(config, &mut problems);
     check_storage(config, &mut problems);
     server::check(config, &mut problems);
+    streams::check(config, &mut problems);
     if !problems.0.is_empty() {
         return Err(problems.0);
     }
@@ -79,6 +81,7 @@ pub fn compile(config: &Config) -> Result<Gateway, Vec<Problem>> {
                 Some(Storage { commit_timeout_ms: config.storage.commit_timeout.millis() })
             }
         },
+        streams: streams::compile(config),
         logging: observability::logging(config),
         is_traced: tracing.is_some(),
         tracing,

@@ -10,6 +10,7 @@ mod observability;
 mod providers;
 mod server;
 mod storage;
+mod streams;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ pub use providers::{AwsConfig, EndpointConfig, EndpointSecret, GcpConfig, Provid
 pub(super) use providers::{WrittenEndpoint, written_endpoints};
 pub use server::{ControlPlaneConfig, CorsConfig, ServerConfig, TlsConfig};
 pub use storage::{MemoryConfig, StorageConfig, StorageType, ValkeyConfig};
+pub use streams::StreamsConfig;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -68,6 +70,9 @@ pub struct Config {
     /// Where sessions are kept.
     #[serde(default)]
     pub storage: StorageConfig,
+    /// Streams that survive their clients; see [streams that can be resumed](#streams-that-can-be-resumed).
+    #[serde(default)]
+    pub streams: StreamsConfig,
     /// What is written of each request.
     #[serde(default)]
     pub logging: LoggingConfig,
@@ -102,4 +107,12 @@ fn default_stream_path() -> String {
 
 fn default_session_header() -> String {
     DEFAULT_SESSION_HEADER.to_owned()
+}
+
+impl Config {
+    /// The address at which gateways let in streams that the control plane opens.
+    pub fn stream_address(&self) -> &str {
+        let default = if self.control_plane.is_loopback() { "127.0.0.1" } else { "0.0.0.0" };
+        self.streams.hostname.as_deref().unwrap_or(default)
+    }
 }

@@ -1,0 +1,46 @@
+//! Where gateways hand over streams that are to survive their clients. See `ai_warp_core::relay` for the messages.
+
+use std::net::SocketAddr;
+
+use ai_warp_core::error::ErrorCode;
+use ai_warp_core::relay::{ASK_HEADER, Ask, STREAMS_PATH};
+use ai_warp_core::stream_id::EventId;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::{HeaderMap, Response};
+use axum::routing::post;
+
+use super::AppState;
+use super::error::ApiError;
+use crate::streams::Handover;
+
+/// Largest body, in bytes: what the configuration allows requests at most.
+const MAX_BODY_BYTES: usize = 256 << 20;
+
+/// Request header of clients that come back.
+const LAST_EVENT_HEADER: &str = "last-event-id";
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route(STREAMS_PATH, post(answer).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
+}
+
+async fn answer(
+    State(state): State<AppState>,
+    ConnectInfo(Peer(gateway)): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response<Body>, ApiError> {
+    let ask = headers.get(ASK_HEADER).and_then(|ask| Ask::read(ask.as_bytes()));
+    let ask = ask.ok_or_else(|| ApiError::new(ErrorCode::OptionError, "This is no request of a gateway"))?;
+    let body = body.map_err(|rejection| ApiError::body(rejection, MAX_BODY_BYTES))?;
+    let last_event = headers.get(LAST_EVENT_HEADER).and_then(|id| EventId::parse(id.as_bytes()));
+    let handover = Handover { ask, gateway: gateway.ip(), last_event, headers, body };
+    let loaded = state.0.config.borrow().clone();
+    Ok(state.0.streams.answer(handover, &loaded.gateway, &loaded.config.streams).await)
+}
