@@ -130,7 +130,7 @@ impl Server {
         let tokens = tokens::watch(watch.loaded.clone(), &env);
         let fleet = Arc::new(Fleet::default());
         let traces = Arc::new(Traces::default());
-        let streams = Arc::new(Streams::default());
+        let streams = Arc::new(Streams::open(&store));
         let metrics = Arc::new(Metrics::new()?);
         let counting = metrics::follow(
             Arc::clone(&metrics),

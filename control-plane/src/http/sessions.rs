@@ -71,7 +71,7 @@ async fn read(State(state): State<AppState>, OwnSession(key): OwnSession) -> Res
 }
 
 async fn forget(State(state): State<AppState>, OwnSession(key): OwnSession) -> Result<StatusCode, ApiError> {
-    state.0.streams.forget(key);
+    state.0.streams.forget(key).await;
     match state.0.store.delete(key).await {
         Ok(true) => Ok(StatusCode::NO_CONTENT),
         Ok(false) => Err(ApiError::no_session()),

@@ -99,7 +99,7 @@ async fn history(
 /// Ends the stream that is being answered in a session, and waits a moment for its turn, as far as it came, to be stored: the
 /// prompt that takes its place comes after it.
 async fn give_up_stream(state: &AppState, session: SessionKey) {
-    let Some(turn) = state.0.streams.cancel(session) else { return };
+    let Some(turn) = state.0.streams.cancel(session).await else { return };
     let stored = async {
         loop {
             match state.0.store.history(session).await {

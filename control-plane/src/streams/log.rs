@@ -121,6 +121,24 @@ impl Log {
         Self { about, bounds, state, progress, total_bytes }
     }
 
+    /// One that is written elsewhere, of which only what comes after `position` is wanted here.
+    pub(super) fn replica(about: About, bounds: Bounds, head: Head, position: u32) -> Self {
+        let state = State { head: Some(head), dropped: position, delivered: position, ..State::default() };
+        let progress = Progress { has_head: true, last: position, ..Progress::default() };
+        let (state, progress) = (Mutex::new(state), watch::Sender::new(progress));
+        Self { about, bounds, state, progress, total_bytes: Arc::default() }
+    }
+
+    /// How much of it is kept.
+    pub(super) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// How many of its events are not kept any more.
+    pub(super) fn dropped(&self) -> u32 {
+        self.lock().dropped
+    }
+
     /// Every method leaves the state whole before anything could panic, so a poisoned lock is still good.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

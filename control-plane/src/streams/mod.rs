@@ -3,12 +3,18 @@
 //! A gateway hands a client's request over; here it is opened again at that gateway ([`gateway`]), and what comes is written
 //! into a [`log`], whether anybody reads it or not ([`generation`]). Clients read the log, each from where it was
 //! ([`reader`]): the connection of a client and the answer of a model are two different things.
+//!
+//! With Valkey all control planes have all streams: what one writes it puts on the [`shelf`] as well ([`mirror`]), and what a
+//! client wants that another writes, or wrote, comes from there ([`replica`]).
 
 mod book;
 mod gateway;
 mod generation;
 mod log;
+mod mirror;
 mod reader;
+mod replica;
+mod shelf;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -24,11 +30,14 @@ use axum::body::{Body, Bytes};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use self::book::{Book, Limits, Opened};
 use self::gateway::{Gateways, Opening};
 use self::generation::Terms;
-use self::log::{About, Bounds, Head, Log};
+use self::log::{About, Attendance, Bounds, End, Head, Log};
+use self::shelf::{Reading, Shelf};
+use crate::store::Store;
 
 /// A request that a gateway hands over.
 #[derive(Debug)]
@@ -50,6 +59,16 @@ pub(crate) struct Handover {
 pub struct Streams {
     book: Arc<Book>,
     gateways: Gateways,
+    /// Where there is one: what all control planes have.
+    shelf: Option<Shelf>,
+}
+
+/// A stream that a client comes back for.
+struct Found {
+    log: Arc<Log>,
+    attendance: Attendance,
+    /// Position of the last event that the client has had.
+    position: u32,
 }
 
 /// How many streams there are, and how large they are.
@@ -64,6 +83,15 @@ pub struct Usage {
 }
 
 impl Streams {
+    /// Keeps streams where `store` keeps sessions, and in this process while they are under way.
+    pub fn open(store: &Store) -> Self {
+        let shelf = match store {
+            Store::None | Store::Memory(_) => None,
+            Store::Valkey(valkey) => Some(Shelf::new(valkey.link())),
+        };
+        Self { shelf, ..Self::default() }
+    }
+
     /// Answers a client: with a stream it comes back for, or with a new one.
     pub(crate) async fn answer(
         &self,
@@ -72,8 +100,8 @@ impl Streams {
         config: &StreamsConfig,
     ) -> Response<Body> {
         let format = handover.ask.format(gateway);
-        match self.find(&handover) {
-            Ok(Some((log, position))) => return attach(&log, position).await,
+        match self.find(&handover, format, config).await {
+            Ok(Some(found)) => return found.answer().await,
             Ok(None) => {}
             Err(error) => return refuse(format, &error),
         }
@@ -85,7 +113,7 @@ impl Streams {
         };
         let log = match self.book.open(about, limits(config)) {
             Opened::New(log) => log,
-            Opened::Known(log) => return attach(&log, 0).await,
+            Opened::Known(log) => return Found::at(log, 0).answer().await,
             Opened::TooMany => {
                 let error = GatewayError::new(
                     ErrorCode::TooManyStreams,
@@ -95,35 +123,81 @@ impl Streams {
             }
             Opened::Full => return decline(),
         };
-        let attendance = log.attend();
-        self.begin(Arc::clone(&log), handover, gateway, config);
-        let response = attach(&log, 0).await;
-        drop(attendance);
-        response
+        let found = Found::at(Arc::clone(&log), 0);
+        self.begin(log, handover, gateway, config);
+        found.answer().await
     }
 
-    /// The stream that a client comes back for, and the position of the last event it has had.
-    fn find(&self, handover: &Handover) -> Result<Option<(Arc<Log>, u32)>, GatewayError> {
+    /// The stream that a client comes back for; `None` where its prompt is a new one.
+    async fn find(
+        &self,
+        handover: &Handover,
+        format: Format,
+        config: &StreamsConfig,
+    ) -> Result<Option<Found>, GatewayError> {
         let ask = &handover.ask;
-        if let Some(last) = handover.last_event {
-            let log = self.book.find(last.stream()).filter(|log| {
-                let is_its_own = log.about.owner == ask.owner;
-                is_its_own && (!ask.continues || log.about.session == ask.session_key())
-            });
-            let log = log.ok_or_else(expired)?;
-            let progress = log.progress();
-            let has_all = progress.is_over && progress.last > 0 && last.position() >= progress.last;
-            return Ok((!has_all || !told(&log)).then(|| (log, last.position())));
-        }
         let session = ask.session_key().filter(|_| ask.continues);
-        let Some(log) = session.and_then(|session| self.book.of_session(session)) else { return Ok(None) };
-        if log.progress().is_over && (log.is_delivered() || !told(&log)) {
-            return Ok(None);
+        let (stream, position) = match (handover.last_event, session) {
+            (Some(last), _) => (last.stream(), Some(last.position())),
+            (None, None) => return Ok(None),
+            (None, Some(session)) => match self.last_of(session).await {
+                Some(stream) => (stream, None),
+                None => return Ok(None),
+            },
+        };
+        let is_its_own = |owner, of: Option<Uuid>| {
+            owner == ask.owner && (session.is_none() || of == session.map(|session| session.id))
+        };
+        // Whoever names an event means its stream and no other.
+        let not_there = || if position.is_some() { Err(expired()) } else { Ok(None) };
+        if let Some(log) = self.book.find(stream) {
+            if !is_its_own(log.about.owner, log.about.session.map(|session| session.id)) {
+                return not_there();
+            }
+            let progress = log.progress();
+            let place = Place {
+                last: progress.last,
+                delivered: log.delivered(),
+                is_attended: progress.is_attended(),
+                end: log.ending(),
+            };
+            return Ok(place.go_on(position).map(|position| Found::at(log, position)));
         }
-        // Whoever is being written to has all there is.
-        let progress = log.progress();
-        let position = if progress.readers > 0 { progress.last } else { log.delivered() };
-        Ok(Some((log, position)))
+        let Some(shelf) = &self.shelf else { return not_there() };
+        let state = match shelf.read(stream, 0, Reading::Looking).await {
+            Ok(Some((state, _))) if is_its_own(state.owner, state.session) => state,
+            Ok(_) => return not_there(),
+            Err(error) => {
+                tracing::warn!(%stream, "a stream cannot be read: {error}");
+                return Err(GatewayError::new(ErrorCode::HistoryGetError, "the stream cannot be read now"));
+            }
+        };
+        let place = Place {
+            last: state.last,
+            delivered: state.delivered,
+            is_attended: state.is_attended,
+            end: state.end,
+        };
+        let (Some(position), Some(head)) = (place.go_on(position), state.head) else { return Ok(None) };
+        let about = About { stream, owner: ask.owner, session: ask.session_key(), format };
+        let bounds = limits(config).of_one;
+        let log = Arc::new(Log::replica(about, bounds, Head::Stream(head), position));
+        let found = Found::at(Arc::clone(&log), position);
+        tokio::spawn(replica::follow(log, shelf.clone()));
+        Ok(Some(found))
+    }
+
+    /// The last stream of a session, here or anywhere.
+    async fn last_of(&self, session: SessionKey) -> Option<Uuid> {
+        let here = || self.book.of_session(session).map(|log| log.about.stream);
+        match &self.shelf {
+            None => here(),
+            // What is here need not be the last.
+            Some(shelf) => match shelf.last_of(session).await {
+                Ok(stream) => stream.or_else(here),
+                Err(_) => here(),
+            },
+        }
     }
 
     /// Starts to write the stream.
@@ -137,31 +211,48 @@ impl Streams {
         let terms =
             Terms { abandon_after: config.abandon_after.duration(), max_bytes: gateway.max_response_bytes };
         let (book, gateways, keep) = (Arc::clone(&self.book), self.gateways.clone(), config.keep.duration());
+        let mirror = self.shelf.clone().map(|shelf| mirror::run(Arc::clone(&log), shelf, keep));
         tokio::spawn(async move {
             let about = log.about.clone();
+            let mirror = mirror.map(tokio::spawn);
             generation::run(Arc::clone(&log), gateways, opening, terms).await;
             book.close(&about);
             let is_stream = matches!(log.head(), Some(Head::Stream(_)));
             drop(log);
-            if is_stream {
-                sleep(keep).await;
+            match mirror {
+                // From then on it is on the shelf.
+                Some(mirror) => _ = mirror.await,
+                None if is_stream => sleep(keep).await,
+                None => {}
             }
             book.remove(about.stream);
         });
     }
 
     /// Ends the stream of a session that is under way, as a newer prompt takes its place; its id, if there was one.
-    pub(crate) fn cancel(&self, session: SessionKey) -> Option<uuid::Uuid> {
-        let log = self.book.of_session(session).filter(|log| !log.progress().is_over)?;
-        log.cancel(ErrorCode::StreamInterrupted, "a newer prompt took the place of this one");
-        Some(log.about.stream)
+    pub(crate) async fn cancel(&self, session: SessionKey) -> Option<Uuid> {
+        let stream = self.last_of(session).await?;
+        if let Some(log) = self.book.find(stream) {
+            log.cancel(ErrorCode::StreamInterrupted, "a newer prompt took the place of this one");
+            return (!log.progress().is_over).then_some(stream);
+        }
+        let shelf = self.shelf.as_ref()?;
+        let (state, _) = shelf.read(stream, 0, Reading::Looking).await.ok().flatten()?;
+        if state.end.is_some() || shelf.cancel(stream).await.is_err() {
+            return None;
+        }
+        Some(stream)
     }
 
     /// Forgets the stream of a session, under way or over.
-    pub(crate) fn forget(&self, session: SessionKey) {
-        if let Some(log) = self.book.of_session(session) {
-            log.cancel(ErrorCode::StreamInterrupted, "the session was deleted");
-            self.book.remove(log.about.stream);
+    pub(crate) async fn forget(&self, session: SessionKey) {
+        let Some(stream) = self.last_of(session).await else { return };
+        self.cancel(session).await;
+        self.book.remove(stream);
+        if let Some(shelf) = &self.shelf
+            && let Err(error) = shelf.forget(session, stream).await
+        {
+            tracing::warn!(%stream, "the stream of a deleted session stays until it expires: {error}");
         }
     }
 
@@ -186,33 +277,57 @@ impl Streams {
     }
 }
 
-/// Whether the last event of a stream that is over says how it ended.
-fn told(log: &Log) -> bool {
-    matches!(log.ending(), Some(log::End::Told))
+/// How far a stream is, and its client.
+struct Place {
+    last: u32,
+    delivered: u32,
+    is_attended: bool,
+    end: Option<End>,
 }
 
-/// Answers with a stream, from after `position`.
-async fn attach(log: &Arc<Log>, position: u32) -> Response<Body> {
-    let attendance = log.attend();
-    _ = log.watch().wait_for(|progress| progress.has_head).await;
-    match log.head() {
-        Some(Head::Stream(headers)) => {
-            let mut response = Response::new(reader::body(attendance, position));
-            *response.headers_mut() = headers;
-            let before = EventId::new(log.about.stream, 0).to_string();
-            if let Ok(before) = HeaderValue::from_str(&before) {
-                response.headers_mut().insert(STREAM_HEADER, before);
+impl Place {
+    /// The position after which a client goes on that says it has had everything up to `said`, or says nothing; `None` where
+    /// there is nothing to go on with.
+    fn go_on(&self, said: Option<u32>) -> Option<u32> {
+        // Whoever is being written to has had all there is.
+        let had = said.unwrap_or(if self.is_attended { self.last } else { self.delivered });
+        let is_nothing_left = match &self.end {
+            None => false,
+            Some(End::Told) => had >= self.last,
+            // Who names an event is told; for others the next prompt is a new one.
+            Some(End::Interrupted(_)) => said.is_none() && had >= self.last,
+        };
+        (!is_nothing_left).then_some(had)
+    }
+}
+
+impl Found {
+    fn at(log: Arc<Log>, position: u32) -> Self {
+        Self { attendance: log.attend(), log, position }
+    }
+
+    async fn answer(self) -> Response<Body> {
+        let Self { log, attendance, position } = self;
+        _ = log.watch().wait_for(|progress| progress.has_head).await;
+        match log.head() {
+            Some(Head::Stream(headers)) => {
+                let mut response = Response::new(reader::body(attendance, position));
+                *response.headers_mut() = headers;
+                let before = EventId::new(log.about.stream, 0).to_string();
+                if let Ok(before) = HeaderValue::from_str(&before) {
+                    response.headers_mut().insert(STREAM_HEADER, before);
+                }
+                response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                response
             }
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            response
+            Some(Head::Whole(status, headers, body)) => {
+                let mut response = Response::new(Body::from(body));
+                *response.status_mut() = status;
+                *response.headers_mut() = headers;
+                response
+            }
+            Some(Head::Declined) | None => decline(),
         }
-        Some(Head::Whole(status, headers, body)) => {
-            let mut response = Response::new(Body::from(body));
-            *response.status_mut() = status;
-            *response.headers_mut() = headers;
-            response
-        }
-        Some(Head::Declined) | None => decline(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Streams that survive their clients: cut anywhere, resumed anywhere, complete.
 
-use ai_warp_tests::{Event, Stack};
+use ai_warp_tests::{Event, Gateway, Stack};
 use serde_json::{Value, json};
 
 /// The content and the end of a stream of 200 events, over about a second.
@@ -28,25 +28,50 @@ fn expect_whole(events: &[Event]) {
     assert_eq!(events[199].data["response"]["text"], expected.concat());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_cut_at_fifty_points_is_whole() {
-    let stack = Stack::builder().resumable().models([LONG]).envoys(2).start().await;
+/// What a client gets that is cut off again and again, and each time comes back to the next of these gateways.
+async fn read_with_cuts(
+    gateways: &[Gateway],
+    cuts: usize,
+    mut between: impl AsyncFnMut(usize),
+) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
-    let mut stream = stack.stream(body(None)).await;
+    let mut stream = gateways[0].stream(body(None)).await;
     let session = stream.header("x-session-id").to_owned();
     let mut last = stream.header("x-ai-warp-stream").to_owned();
-    for cut in 0..50 {
+    for cut in 0..cuts {
         for _ in 0..fastrand::usize(0..6) {
             let Some(event) = stream.next().await else { panic!("ended after {events:#?}") };
             last.clone_from(&event.id);
             events.push(event);
         }
         drop(stream);
-        let other = &stack.envoys[(cut + 1) % 2];
-        stream = other.gateway().resume(&body(Some(&session)), &last).await;
+        between(cut).await;
+        stream = gateways[(cut + 1) % gateways.len()].resume(&body(Some(&session)), &last).await;
         assert_eq!(stream.header("x-session-id"), session);
     }
     events.extend(stream.rest().await.events);
-    expect_whole(&events);
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_cut_at_fifty_points_is_whole() {
+    let stack = Stack::builder().resumable().models([LONG]).envoys(2).start().await;
+    let gateways: Vec<Gateway> = stack.envoys.iter().map(|envoy| envoy.gateway().clone()).collect();
+    expect_whole(&read_with_cuts(&gateways, 50, async |_| {}).await);
+    assert_eq!(stack.simulator.requests().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_cut_at_fifty_points_is_whole_whichever_control_plane_reads_it() {
+    let stack = Stack::builder()
+        .resumable()
+        .storage("valkey")
+        .models([LONG])
+        .envoys(2)
+        .control_planes(2)
+        .start()
+        .await;
+    let gateways: Vec<Gateway> = stack.envoys.iter().map(|envoy| envoy.gateway().clone()).collect();
+    expect_whole(&read_with_cuts(&gateways, 50, async |_| {}).await);
     assert_eq!(stack.simulator.requests().len(), 1);
 }

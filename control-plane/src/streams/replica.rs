@@ -1,0 +1,74 @@
+//! A stream that is written elsewhere, or is over and only on the shelf, as a log that fills up here while a client reads it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ai_warp_core::error::{ErrorCode, GatewayError};
+use tokio::time::sleep;
+
+use super::log::{End, Log};
+use super::shelf::{Reading, Shelf};
+
+/// Wait before the next look after one that brought something: what is written elsewhere is late by that at most, on a
+/// stream that flows.
+const SOON: Duration = Duration::from_millis(10);
+
+/// Longest wait between two looks.
+const LATER: Duration = Duration::from_millis(160);
+
+/// Looks in a row that may fail before the client is told, and comes back elsewhere.
+const MAX_FAILURES: u32 = 10;
+
+/// Fills `log` for as long as somebody reads it, and tells the shelf how far that one came.
+pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
+    let stream = log.about.stream;
+    let mut wait = SOON;
+    let mut failures = 0;
+    while log.progress().readers > 0 {
+        match shelf.read(stream, log.progress().last, Reading::Attached).await {
+            Ok(Some((state, events))) => {
+                failures = 0;
+                wait = if events.is_empty() { (wait * 2).min(LATER) } else { SOON };
+                let first = events.first().map(|(position, _)| *position);
+                if first.is_some_and(|first| first != log.progress().last.saturating_add(1)) {
+                    log.end(interrupted("the next events of the stream are not kept any more"));
+                    break;
+                }
+                log.append(events.into_iter().map(|(_, event)| event).collect());
+                if log.progress().last >= state.last
+                    && let Some(end) = state.end
+                {
+                    log.end(end);
+                    break;
+                }
+            }
+            Ok(None) => {
+                log.end(interrupted("the stream is not kept any more"));
+                break;
+            }
+            Err(error) => {
+                failures += 1;
+                if failures > MAX_FAILURES {
+                    tracing::warn!(%stream, "a stream that is written elsewhere cannot be read: {error}");
+                    log.end(detached());
+                    break;
+                }
+            }
+        }
+        sleep(wait).await;
+    }
+    let mut watch = log.watch();
+    _ = watch.wait_for(|progress| progress.readers == 0).await;
+    if let Err(error) = shelf.deliver(stream, log.delivered()).await {
+        tracing::debug!(%stream, "how far a client came cannot be noted: {error}");
+    }
+}
+
+fn interrupted(why: &str) -> End {
+    End::Interrupted(GatewayError::new(ErrorCode::StreamInterrupted, why))
+}
+
+fn detached() -> End {
+    let message = "the stream cannot be read here now; come back with the id of its last event";
+    End::Interrupted(GatewayError::new(ErrorCode::StreamDetached, message))
+}

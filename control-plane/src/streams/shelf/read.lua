@@ -1,0 +1,16 @@
+-- Reads a stream, for a control plane that does not write it.
+-- KEYS: as those of writing.
+-- ARGV: the position to read after, most events, how long it is known that somebody reads, in milliseconds (0: nobody does), and
+-- what the stream ends with where it has no end and nobody writes it any more.
+-- Returns the state's fields and values (none where there is no stream), and the events with their ids.
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  return { {}, {} }
+end
+if ARGV[3] ~= '0' then
+  redis.call('SET', KEYS[4], '1', 'PX', ARGV[3])
+end
+if redis.call('EXISTS', KEYS[3]) == 0 and redis.call('HEXISTS', KEYS[2], 'end') == 0 then
+  redis.call('HSET', KEYS[2], 'end', ARGV[4])
+end
+local first = string.format('%d-0', tonumber(ARGV[1]) + 1)
+return { redis.call('HGETALL', KEYS[2]), redis.call('XRANGE', KEYS[1], first, '+', 'COUNT', ARGV[2]) }
