@@ -71,6 +71,15 @@ impl Envoy {
         Self { stream_port: Some(stream_port), ..Self::spawn(folder, options, &output.stdout) }
     }
 
+    /// Where the control plane opens streams.
+    ///
+    /// # Panics
+    /// Where this is no gateway of ours.
+    pub fn stream_gateway(&self) -> Gateway {
+        let port = self.stream_port.as_ref().expect("it is a gateway").port();
+        Gateway::new(&format!("127.0.0.1:{port}"))
+    }
+
     /// Ends it as a crash would, if it still runs.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -203,6 +212,15 @@ impl Envoy {
             let told = self.sum_of_stats("wasmcustom.ai_warp_requests_total").await;
             let live = self.stat("wasmcustom.ai_warp_exchanges_live").await;
             if (told, live) == (got, 0) { Ok(()) } else { Err(format!("{told} of {got} ended, {live} live")) }
+        })
+        .await;
+    }
+
+    /// Waits until so many exchanges are alive, however many there were.
+    pub async fn wait_until_exchanges_live(&self, count: u64) {
+        eventually("so many exchanges are alive", PATIENCE, async || {
+            let live = self.stat("wasmcustom.ai_warp_exchanges_live").await;
+            if live == count { Ok(()) } else { Err(live) }
         })
         .await;
     }

@@ -19,6 +19,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Json<Value> {
     let config = parts.config_status.borrow().clone();
     let mut shared = parts.shared.status(&loaded.gateway);
     shared.problems.extend(parts.tokens.borrow().problems(&loaded));
+    let streams = parts.streams.usage();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "config": {
@@ -38,6 +39,12 @@ pub(super) async fn status(State(state): State<AppState>) -> Json<Value> {
         "turns": {
             "stored": parts.turns.stored.load(Ordering::Relaxed),
             "failed": parts.turns.failed.load(Ordering::Relaxed),
+        },
+        "streams": {
+            "underWay": streams.under_way,
+            "readers": streams.readers,
+            "held": streams.held,
+            "bytes": streams.bytes,
         },
         "gateways": parts.fleet.snapshot(),
     }))

@@ -22,8 +22,8 @@ use super::sessions::SessionId;
 use crate::store::StoreError;
 use crate::traces::Span;
 
-/// Longest wait for the turn of a stream that was given up.
-const INTERRUPTED_TURN_WAIT: Duration = Duration::from_millis(300);
+/// Longest wait for the turn of a stream that was given up. A gateway waits two seconds for the history.
+const INTERRUPTED_TURN_WAIT: Duration = Duration::from_millis(1_500);
 
 /// Time between two looks for it.
 const INTERRUPTED_TURN_POLL: Duration = Duration::from_millis(10);

@@ -91,6 +91,7 @@ async fn generate(log: &Log, gateways: &Gateways, opening: Opening, terms: Terms
         log.begin(Head::Whole(parts.status, headers, body));
         return Ok(());
     }
+    tracing::debug!(stream = %log.about.stream, gateway = %at, "a stream begins");
     log.begin(Head::Stream(headers));
     read_events(log, body, terms.max_bytes).await
 }

@@ -235,12 +235,6 @@ impl Log {
         self.lock().delivered
     }
 
-    /// Whether all of it was written to somebody, the end included.
-    pub(super) fn is_delivered(&self) -> bool {
-        let progress = self.progress();
-        progress.is_over && self.delivered() >= progress.last
-    }
-
     /// Asks whoever writes it to stop, and to say this.
     pub(super) fn cancel(&self, code: ErrorCode, why: &str) {
         self.lock().cancelled.get_or_insert(GatewayError::new(code, why));
@@ -357,19 +351,6 @@ pub(super) mod tests {
         assert_eq!(total.load(Ordering::Relaxed), 5);
         drop(log);
         assert_eq!(total.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn is_delivered_once_its_end_was_written_to_somebody() {
-        let log = log(10, 100);
-        log.append(events(&["a", "b"]));
-        log.deliver(2);
-        assert!(!log.is_delivered(), "more may come");
-        log.append(events(&["end"]));
-        log.end(End::Told);
-        assert_eq!((log.is_delivered(), log.delivered()), (false, 2));
-        log.deliver(3);
-        assert!(log.is_delivered());
     }
 
     #[test]

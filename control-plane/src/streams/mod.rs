@@ -76,6 +76,8 @@ struct Found {
 pub struct Usage {
     /// Streams that models are still answering.
     pub under_way: usize,
+    /// Clients that read one of them here.
+    pub readers: usize,
     /// All that are held.
     pub held: usize,
     /// Bytes of them.
@@ -258,7 +260,13 @@ impl Streams {
 
     /// What there is.
     pub fn usage(&self) -> Usage {
-        Usage { under_way: self.book.under_way().len(), held: self.book.count(), bytes: self.book.bytes() }
+        let under_way = self.book.under_way();
+        Usage {
+            readers: under_way.iter().map(|log| log.progress().readers).sum(),
+            under_way: under_way.len(),
+            held: self.book.count(),
+            bytes: self.book.bytes(),
+        }
     }
 
     /// Lets the streams under way come to their ends for so long, then ends them.

@@ -102,6 +102,11 @@ impl Relay {
         self.tail.extend(Body::Response.tail(size, END_MARK.len()));
         let surplus = self.tail.len().saturating_sub(END_MARK.len());
         self.tail.drain(..surplus);
+        if self.tail == END_MARK && size >= END_MARK.len() {
+            let mut last = Body::Response.read(size);
+            last.truncate(size - END_MARK.len());
+            Body::Response.replace(size, &last);
+        }
         if end_of_stream && self.tail != END_MARK {
             let message = "the connection to the stream is lost; come back with the id of its last event";
             let error = GatewayError::new(ErrorCode::StreamDetached, message);

@@ -23,7 +23,7 @@ use crate::store::valkey_link::Link;
 const WRITER_LIFE_MS: u64 = 3_000;
 
 /// Time between two signs of life of a writer.
-pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
 /// How long somebody is believed to read after having read.
 const READER_LIFE_MS: u64 = 3_000;

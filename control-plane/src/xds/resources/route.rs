@@ -78,12 +78,12 @@ fn configuration(gateway: &Gateway, cors: Option<&CorsConfig>, clusters: &[&str]
         let sessions = route_match::PathSpecifier::PathSeparatedPrefix(SESSIONS_PREFIX.to_owned());
         routes.push(refusal(sessions, UNIFIED, &method_not_allowed("GET or DELETE"), Some("GET, DELETE")));
     }
-    let nothing = GatewayError::new(ErrorCode::NotFound, "there is nothing at this path");
+    let nothing = nothing();
     for (prefix, format) in ERROR_FORMATS {
         let below = route_match::PathSpecifier::PathSeparatedPrefix(prefix.to_owned());
         routes.push(refusal(below, format, &nothing, None));
     }
-    routes.push(refusal(route_match::PathSpecifier::Prefix("/".to_owned()), UNIFIED, &nothing, None));
+    routes.push(nothing_here());
     let answered_here =
         routes.iter_mut().filter(|route| matches!(route.action, Some(route::Action::DirectResponse(_))));
     for route in answered_here {
@@ -226,6 +226,15 @@ fn preflight_route() -> Route {
 
 fn method_not_allowed(allowed: &str) -> GatewayError {
     GatewayError::new(ErrorCode::MethodNotAllowed, format!("this path takes {allowed} only"))
+}
+
+fn nothing() -> GatewayError {
+    GatewayError::new(ErrorCode::NotFound, "there is nothing at this path")
+}
+
+/// The answer at all paths that are nobody's.
+pub(super) fn nothing_here() -> Route {
+    refusal(route_match::PathSpecifier::Prefix("/".to_owned()), UNIFIED, &nothing(), None)
 }
 
 fn refusal(

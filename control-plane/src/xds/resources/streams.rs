@@ -84,7 +84,7 @@ fn configuration(gateway: &Gateway, clusters: &[&str]) -> RouteConfiguration {
         virtual_hosts: vec![VirtualHost {
             name: STREAMS.to_owned(),
             domains: vec!["*".to_owned()],
-            routes: Format::paths(gateway).into_iter().map(route).collect(),
+            routes: Format::paths(gateway).into_iter().map(route).chain([route::nothing_here()]).collect(),
             request_body_buffer_limit: Some(UInt64Value { value: super::buffer_limit(gateway).into() }),
             response_headers_to_remove: vec![RETRY_HEADER.to_owned()],
             ..Default::default()

@@ -1,0 +1,156 @@
+//! Which road a stream takes, in every format, and who may take it.
+
+use ai_warp_tests::{ClientFormat, EventStream, Question, Reply, Stack, server_events};
+use reqwest::Method;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::body;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_control_plane_streams_take_the_direct_road() {
+    let mut stack = Stack::builder().resumable().models(["openai:down", "openai:ok"]).start().await;
+    let with = stack.stream(json!({"prompt": "hi"})).await.rest().await;
+    assert_ne!(with.header("x-ai-warp-stream"), "");
+    stack.control_plane.kill();
+    let without = stack.stream(json!({"prompt": "hi"})).await.rest().await;
+    assert_eq!(without.header("x-ai-warp-stream"), "");
+    assert_eq!(without.text(), with.text());
+    // A session that only the control plane knows cannot go on.
+    let body = json!({"prompt": "hi", "sessionId": with.end()["sessionId"]});
+    assert_eq!(stack.gateway().stream_as_reply(body).await.error(), (503, "HISTORY_GET_ERROR".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_before_its_first_content_is_an_ordinary_error() {
+    let models = ["openai:down", "openai:bad", "openai:limited"];
+    let stack = Stack::builder().resumable().models(models).start().await;
+    for (model, expected) in [
+        ("openai:down", (502, "PROVIDER_RESPONSE_ERROR")),
+        ("openai:bad", (400, "PROVIDER_BAD_REQUEST_ERROR")),
+        ("openai:limited", (429, "PROVIDER_RATE_LIMIT_ERROR")),
+        ("openai:unknown", (400, "OPTION_ERROR")),
+    ] {
+        let reply = stack.gateway().stream_as_reply(body(model, None)).await;
+        assert_eq!(reply.error(), (expected.0, expected.1.to_owned()), "{model}");
+    }
+    let limited = stack.gateway().stream_as_reply(body("openai:limited", None)).await;
+    assert_ne!(limited.header("retry-after"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_counts_a_stream_once() {
+    let stack = Stack::builder()
+        .resumable()
+        .models([
+            json!({"provider": "openai", "model": "ok", "limits": {"rate": {"max": 2, "timeWindow": "1h"}}}),
+        ])
+        .start()
+        .await;
+    for _ in 0..2 {
+        stack.stream(json!({"prompt": "hi"})).await.rest().await.end();
+    }
+    let third = stack.gateway().stream_as_reply(json!({"prompt": "hi"})).await;
+    assert_eq!(third.error(), (429, "PROVIDER_RATE_LIMIT_ERROR".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_format_can_be_resumed_by_the_id_of_an_event() {
+    let model = "openai:m~chunks=4";
+    let stack = Stack::builder().resumable().models([model]).envoys(2).start().await;
+    for format in [ClientFormat::Chat, ClientFormat::Responses, ClientFormat::Messages] {
+        let ask = async |gateway: usize, last: Option<&str>, resume: bool| {
+            let body = format.body(&Question::new(model, "hi"), true);
+            let mut request =
+                stack.envoys[gateway].gateway().request(Method::POST, format.path()).json(&body);
+            if resume {
+                request = request.header("x-ai-warp-resume", "true");
+            }
+            if let Some(last) = last {
+                request = request.header("last-event-id", last);
+            }
+            Reply::of(request).await
+        };
+        let direct = ask(0, None, false).await;
+        assert!(!direct.text().contains("id: "), "{format:?}: ids are for those who ask for them");
+        let whole = ask(0, None, true).await;
+        assert_eq!(whole.status, 200, "{format:?} {}", whole.text());
+        let before = whole.header("x-ai-warp-stream").to_owned();
+        let ids: Vec<String> =
+            whole.text().lines().filter_map(|line| Some(line.strip_prefix("id: ")?.to_owned())).collect();
+        assert_eq!(ids.len(), server_events(&whole.text()).len(), "{format:?}: every event has one");
+        let again = ask(1, Some(&before), true).await;
+        assert_eq!(again.text(), whole.text(), "{format:?}");
+        for (position, id) in ids.iter().enumerate().take(ids.len() - 1) {
+            let rest = ask(1, Some(id), true).await;
+            assert!(whole.text().ends_with(&rest.text()), "{format:?}");
+            assert_eq!(server_events(&rest.text()).len(), ids.len() - position - 1, "{format:?}");
+        }
+    }
+    assert_eq!(stack.simulator.requests().len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_the_control_plane_opens_streams() {
+    let stack = Stack::builder().resumable().models(["openai:ok"]).start().await;
+    let ask = json!({"stream": "6e0a7d43-2e0c-8b3a-8d4b-6f0c00000000", "consumer": "boss", "path": "/api/v1/stream",
+        "port": 1, "untilMs": 9_999_999_999_999_u64});
+    let own_port = stack.envoy().stream_gateway();
+    for gateway in [stack.gateway(), &own_port] {
+        for seal in [None, Some(""), Some("00"), Some(&"a".repeat(64)[..])] {
+            for path in
+                ["/ai-warp-streams/api/v1/stream", "/ai-warp-streams/api/v1/prompt", "/ai-warp-streams/x"]
+            {
+                let mut request = gateway.request(Method::POST, path).json(&json!({"prompt": "hi"}));
+                request = request.header("x-ai-warp-ask", ask.to_string());
+                if let Some(seal) = seal {
+                    request = request.header("x-ai-warp-seal", seal);
+                }
+                let reply = Reply::of(request).await;
+                assert!(
+                    [401, 404].contains(&reply.status),
+                    "{path} {seal:?} {} {}",
+                    reply.status,
+                    reply.text()
+                );
+            }
+        }
+    }
+    let direct = own_port.prompt(json!({"prompt": "hi"})).await;
+    assert_eq!(direct.status, 404, "there is no other way in");
+    assert_eq!(stack.simulator.requests().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_belongs_to_who_began_it() {
+    let model = "openai:held~gate~chunks=3";
+    let stack = Stack::builder()
+        .resumable()
+        .models([model])
+        .configure(|config| {
+            let keys = [("ann", "key-of-ann"), ("bob", "key-of-bob")];
+            let entries = keys.map(|(consumer, key)| {
+                let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+                json!({"consumer": consumer, "hash": format!("sha256:{hash}")})
+            });
+            config.set("auth.apiKeys", json!(entries));
+        })
+        .start()
+        .await;
+    let ask = |key: &str, last: Option<&str>| {
+        let request = stack.gateway().request(Method::POST, "/api/v1/stream").json(&body(model, None));
+        let request = request.header("x-api-key", key);
+        match last {
+            Some(last) => request.header("last-event-id", last),
+            None => request,
+        }
+    };
+    let mut stream = EventStream::of(ask("key-of-ann", None)).await;
+    let event = stream.next().await.unwrap();
+    let foreign = Reply::of(ask("key-of-bob", Some(&event.id))).await;
+    assert_eq!(foreign.error(), (410, "STREAM_EXPIRED".to_owned()));
+    drop(stream);
+    stack.simulator.open_gate("held");
+    let own = EventStream::of(ask("key-of-ann", Some(&event.id))).await.rest().await;
+    assert_eq!(own.text(), "c2 c3 ");
+}

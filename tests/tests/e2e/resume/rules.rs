@@ -1,0 +1,158 @@
+//! When a prompt is a new one, when a return, and how long anybody waits.
+
+use ai_warp_simulator::Outcome;
+use ai_warp_tests::{PATIENCE, Stack, eventually};
+use serde_json::json;
+
+use super::{begin, body};
+
+const HELD: &str = "openai:held~gate~chunks=5";
+
+/// That a client has left is known a moment later.
+async fn until_nobody_reads(stack: &Stack) {
+    eventually("nobody reads", PATIENCE, async || {
+        let streams = stack.control_plane.status().await["streams"].clone();
+        if streams["readers"] == 0 { Ok(()) } else { Err(streams) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_say_where_it_was_gets_what_was_not_written_to_it() {
+    for storage in ["memory", "valkey"] {
+        let stack = Stack::builder().resumable().storage(storage).models([HELD]).envoys(2).start().await;
+        let (stream, session) = begin(&stack, HELD).await;
+        drop(stream);
+        until_nobody_reads(&stack).await;
+        stack.simulator.open_gate("held");
+        let again = stack.envoys[1].gateway().stream(body(HELD, Some(&session))).await.rest().await;
+        assert_eq!(
+            (again.text().as_str(), &again.end()["text"]),
+            ("c2 c3 c4 c5 ", &json!("c1 c2 c3 c4 c5 "))
+        );
+        assert_eq!(stack.simulator.requests().len(), 1, "{storage}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_answer_that_was_delivered_a_prompt_is_a_new_one() {
+    for storage in ["memory", "valkey"] {
+        let stack = Stack::builder().resumable().storage(storage).models(["openai:ok"]).start().await;
+        let first = stack.stream(json!({"prompt": "one"})).await.rest().await;
+        let session = first.end()["sessionId"].clone();
+        let second = stack.stream(json!({"prompt": "two", "sessionId": session})).await.rest().await;
+        assert_ne!(second.header("x-ai-warp-stream"), first.header("x-ai-warp-stream"), "{storage}");
+        second.end();
+        assert_eq!(stack.simulator.requests().len(), 2, "{storage}");
+        let history = stack.control_plane.wait_for_turns(session.as_str().unwrap(), 2).await;
+        assert_eq!((&history[0]["prompt"], &history[1]["prompt"]), (&json!("one"), &json!("two")));
+        // Whoever names the end has had it all, and asks anew as well.
+        let last = &second.events.last().unwrap().id;
+        let body = json!({"prompt": "three", "sessionId": session});
+        stack.gateway().resume(&body, last).await.rest().await.end();
+        assert_eq!(stack.simulator.requests().len(), 3, "{storage}");
+        // Whoever names an earlier event gets the rest of that answer.
+        let rest = stack.gateway().resume(&body, &second.events[0].id).await.rest().await;
+        assert_eq!(rest.end(), second.end(), "{storage}");
+        assert_eq!(stack.simulator.requests().len(), 3, "{storage}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_waited_for_is_there() {
+    let stack = Stack::builder().resumable().models([HELD]).start().await;
+    let (stream, session) = begin(&stack, HELD).await;
+    drop(stream);
+    until_nobody_reads(&stack).await;
+    stack.simulator.open_gate("held");
+    stack.control_plane.wait_for_turns(&session, 1).await;
+    let again = stack.stream(body(HELD, Some(&session))).await.rest().await;
+    assert_eq!((again.text().as_str(), &again.end()["text"]), ("c2 c3 c4 c5 ", &json!("c1 c2 c3 c4 c5 ")));
+    assert_eq!(stack.simulator.requests().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resume_false_begins_anew_and_ends_what_is_under_way() {
+    for storage in ["memory", "valkey"] {
+        let stack = Stack::builder()
+            .resumable()
+            .storage(storage)
+            .control_planes(if storage == "valkey" { 2 } else { 1 })
+            .models([HELD, "openai:ok"])
+            .start()
+            .await;
+        let (stream, session) = begin(&stack, HELD).await;
+        let body =
+            json!({"prompt": "another", "models": ["openai:ok"], "sessionId": session, "resume": false});
+        let anew = stack.stream(body).await.rest().await;
+        anew.end();
+        assert_eq!(anew.header("x-ai-warp-stream"), "", "the direct road");
+        assert_eq!(stream.rest().await.error(), "STREAM_INTERRUPTED", "{storage}");
+        let is_left = |requests: &[ai_warp_simulator::RecordedRequest]| {
+            requests.iter().any(|request| request.outcome == Outcome::AbortedByClient)
+        };
+        stack.simulator.wait_for(is_left, PATIENCE).await.unwrap();
+        let history = stack.control_plane.wait_for_turns(&session, 2).await;
+        let results: Vec<_> = history.iter().map(|turn| turn["result"].as_str().unwrap()).collect();
+        assert_eq!(results, ["INCOMPLETE_INTERRUPTED", "COMPLETE"], "{storage}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_reads_is_given_up() {
+    let stack =
+        Stack::builder().resumable().set("streams.abandonAfter", "300ms").models([HELD]).start().await;
+    let (stream, session) = begin(&stack, HELD).await;
+    let before = stream.header("x-ai-warp-stream").to_owned();
+    drop(stream);
+    let is_left = |requests: &[ai_warp_simulator::RecordedRequest]| {
+        requests.iter().any(|request| request.outcome == Outcome::AbortedByClient)
+    };
+    stack.simulator.wait_for(is_left, PATIENCE).await.unwrap();
+    let history = stack.control_plane.wait_for_turns(&session, 1).await;
+    assert_eq!(history[0]["result"], "INCOMPLETE_INTERRUPTED");
+    // Who comes back after all is told what there was, and that there will be no more.
+    let late = stack.gateway().resume(&body(HELD, Some(&session)), &before).await.rest().await;
+    assert_eq!((late.text().as_str(), late.error()), ("c1 ", "STREAM_INTERRUPTED"));
+    // And the next prompt is a new one.
+    stack.simulator.open_gate("held");
+    stack.stream(body(HELD, Some(&session))).await.rest().await.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_gone_is_told_to_be_gone() {
+    let stack = Stack::builder().resumable().models(["openai:ok"]).start().await;
+    let first = stack.stream(json!({"prompt": "one"})).await.rest().await;
+    let session = first.end()["sessionId"].as_str().unwrap().to_owned();
+    let resume = async |last: &str| {
+        let reply = stack.gateway().resume_as_reply(&body("openai:ok", Some(&session)), last).await;
+        (reply.status, reply.json()["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let gone = (410, "STREAM_EXPIRED".to_owned());
+    assert_eq!(resume("00000000-0000-8000-8000-000000000003").await, gone);
+    // Of another session, and of a session that was deleted.
+    let other = stack.stream(json!({"prompt": "two"})).await.rest().await;
+    assert_eq!(resume(&other.events[0].id).await, gone);
+    let path = format!("/api/v1/sessions/{}", other.end()["sessionId"].as_str().unwrap());
+    stack.gateway().request(reqwest::Method::DELETE, &path).send().await.unwrap();
+    let reply = stack.gateway().resume_as_reply(&json!({"prompt": "two"}), &other.events[0].id).await;
+    assert_eq!(reply.error(), gone);
+    // What is no id of ours is none at all.
+    assert_eq!(resume("17").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_has_so_many_streams_under_way() {
+    let stack = Stack::builder().resumable().set("streams.maxPerConsumer", 2).models([HELD]).start().await;
+    let first = begin(&stack, HELD).await;
+    let _second = begin(&stack, HELD).await;
+    let third = stack.gateway().stream_as_reply(body(HELD, None)).await;
+    assert_eq!(third.error(), (429, "TOO_MANY_STREAMS".to_owned()));
+    stack.simulator.open_gate("held");
+    first.0.rest().await.end();
+    eventually("there is room again", PATIENCE, async || {
+        let reply = stack.gateway().stream_as_reply(body(HELD, None)).await;
+        if reply.status == 200 { Ok(()) } else { Err(reply.text()) }
+    })
+    .await;
+}
