@@ -32,6 +32,31 @@ pub struct Metrics {
     reloads: IntCounterVec,
     token_updates: IntCounter,
     turns: IntCounterVec,
+    streams: IntCounterVec,
+}
+
+/// What happens to a stream that survives its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEvent {
+    /// A client came back for it.
+    Resumed,
+    /// Its end was told by its gateway.
+    Ended,
+    /// It ended otherwise: cancelled, abandoned, broken off.
+    Interrupted,
+    /// It is not kept here: the gateway asks the model itself.
+    Declined,
+}
+
+impl StreamEvent {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Resumed => "resumed",
+            Self::Ended => "ended",
+            Self::Interrupted => "interrupted",
+            Self::Declined => "declined",
+        }
+    }
 }
 
 /// Something that is the case: name, help, labels, and the values with their labels'.
@@ -62,6 +87,7 @@ impl Metrics {
         let reloads =
             counter("config_reloads_total", "Changed configuration files, by whether they are in force.");
         let turns = counter("turns_total", "Turns that gateways sent, by what became of them.");
+        let streams = counter("streams_total", "Streams that gateways handed over, by what became of them.");
         let metrics = Self {
             registry: Registry::new(),
             requests: IntCounterVec::new(requests, &["path", "method", "status"])?,
@@ -73,6 +99,7 @@ impl Metrics {
                 "Changes of access tokens, failures to renew them included.",
             ))?,
             turns: IntCounterVec::new(turns, &["result"])?,
+            streams: IntCounterVec::new(streams, &["event"])?,
         };
         for result in ["applied", "refused"] {
             metrics.reloads.with_label_values(&[result]);
@@ -83,6 +110,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.reloads.clone()))?;
         metrics.registry.register(Box::new(metrics.token_updates.clone()))?;
         metrics.registry.register(Box::new(metrics.turns.clone()))?;
+        metrics.registry.register(Box::new(metrics.streams.clone()))?;
         Ok(metrics)
     }
 
@@ -101,6 +129,11 @@ impl Metrics {
     pub fn turns(&self, stored: u64, failed: u64) {
         self.turns.with_label_values(&["stored"]).inc_by(stored);
         self.turns.with_label_values(&["failed"]).inc_by(failed);
+    }
+
+    /// Counts what happened to a stream.
+    pub fn stream(&self, event: StreamEvent) {
+        self.streams.with_label_values(&[event.word()]).inc();
     }
 
     /// All of it as Prometheus' text format, with what is the case now.

@@ -130,8 +130,8 @@ impl Server {
         let tokens = tokens::watch(watch.loaded.clone(), &env);
         let fleet = Arc::new(Fleet::default());
         let traces = Arc::new(Traces::default());
-        let streams = Arc::new(Streams::open(&store));
         let metrics = Arc::new(Metrics::new()?);
+        let streams = Arc::new(Streams::open(&store, Arc::clone(&metrics)));
         let counting = metrics::follow(
             Arc::clone(&metrics),
             watch.loaded.clone(),

@@ -148,7 +148,7 @@ mod tests {
             owner: None,
             payer: None,
             path: "/api/v1/stream".to_owned(),
-            port: 3_043,
+            port: 3_142,
             until_ms: 1_000,
         }
     }

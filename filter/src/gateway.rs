@@ -1,7 +1,10 @@
 //! The gateway context: the client's side of an exchange.
 //!
 //! Reads the request, loads the session, makes the plan and hands over to the router. On the way back it answers what no
-//! attempt could, and holds the end of an answer until its turn is stored.
+//! attempt could, and holds the end of an answer until its turn is stored. Streams that are to survive their clients take
+//! another road ([`resumable`]).
+
+mod resumable;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,14 +12,13 @@ use std::time::Duration;
 
 use ai_warp_core::api::{self, Format, Request, Selection, Session};
 use ai_warp_core::auth::{Caller, client_id};
-use ai_warp_core::config::{Gateway, Streams};
+use ai_warp_core::config::Gateway;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::{Circumstances, Exchange, Step, TurnIds};
 use ai_warp_core::plugin::{
     ATTEMPTS_HEADER, CLUSTER_PROPERTY, EXCHANGE_PROPERTY, OWNER_HEADER, STORED_HEADER,
 };
-use ai_warp_core::relay::{ASK_LIFE_MS, Ask};
-use ai_warp_core::stream_id;
+use ai_warp_core::relay::Ask;
 use ai_warp_core::sync::{History, HistoryTurn, SessionKey, history_path};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
@@ -26,16 +28,10 @@ use uuid::Uuid;
 use crate::exchanges::{Registration, SharedExchange};
 use crate::host::{self, Body};
 use crate::record::Record;
-use crate::{caller, fleet, relay, turns};
+use crate::{caller, fleet, seal, turns};
 
 /// Longest wait for the history of a session.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Request header by which Envoy's router is told how long one try may take, in milliseconds.
-const TRY_TIMEOUT_HEADER: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
-
-/// How much longer whoever keeps streams may take than models, in milliseconds.
-const RELAY_SLACK_MS: u64 = 2_000;
 
 /// One client request.
 pub(crate) struct GatewayContext {
@@ -115,7 +111,7 @@ impl GatewayContext {
         let Some(auth) = &gateway.auth else {
             let path = host::request_header(":path").unwrap_or_default();
             let path = without_query(&path);
-            if let Some(path) = relay::client_path(path) {
+            if let Some(path) = seal::client_path(path) {
                 return self.identify_relayed(path);
             }
             // Envoy answers other methods by itself.
@@ -126,7 +122,7 @@ impl GatewayContext {
         };
         let headers = caller::headers();
         let path = without_query(headers.get(":path").unwrap_or_default());
-        if let Some(path) = relay::client_path(path) {
+        if let Some(path) = seal::client_path(path) {
             return self.identify_relayed(path);
         }
         let format = Format::of_path(path, &gateway);
@@ -141,22 +137,6 @@ impl GatewayContext {
             host::set_request_header(OWNER_HEADER, &owner.to_string());
         }
         Ok(asks_model)
-    }
-
-    /// The same of a stream that the control plane opens: all of it was decided when the client asked.
-    fn identify_relayed(&mut self, path: &[u8]) -> Result<bool, GatewayError> {
-        let gateway = Rc::clone(&self.gateway);
-        self.record.begin(b"POST", path, host::request_header, &gateway);
-        let format = Format::of_path(path, &gateway);
-        self.format = format.unwrap_or_else(|| Format::of_errors_at(path));
-        let ask = relay::unseal()?;
-        self.caller = Caller { consumer: ask.consumer.clone() };
-        self.record.consumer.clone_from(&self.caller.consumer);
-        self.ask = Some(ask);
-        if format.is_none() {
-            return Err(GatewayError::new(ErrorCode::NotFound, "there is nothing at this path"));
-        }
-        Ok(true)
     }
 
     /// Reads the request; then the exchange begins, or its history is asked for.
@@ -197,36 +177,6 @@ impl GatewayContext {
         }
         self.state = State::LoadingHistory(Box::new(planned));
         Ok(Action::Pause)
-    }
-
-    /// The settings of streams that survive their clients, where this is to be one.
-    fn survives(&self, request: &Request) -> Option<Streams> {
-        let streams = self.gateway.streams.as_ref().filter(|_| self.ask.is_none())?;
-        let is_stream = request.task.conversation().is_some_and(|conversation| conversation.stream);
-        let is_asked_for = is_stream && request.resume.unwrap_or_else(relay::is_asked_for);
-        is_asked_for.then(|| streams.clone())
-    }
-
-    /// Hands the request to who keeps streams.
-    fn relay(&mut self, planned: Planned, port: u16) {
-        let ids = self.ids(planned.request.session);
-        let ask = Ask {
-            stream: ids.map_or_else(stream_id::new_stream, |ids| ids.turn),
-            session: ids.map(|ids| ids.session),
-            continues: matches!(planned.request.session, Session::Continue { .. }),
-            consumer: self.caller.consumer.clone(),
-            owner: self.caller.owner(),
-            payer: self.client(),
-            path: self.format.path(&self.gateway).to_owned(),
-            port,
-            until_ms: host::unix_ms().saturating_add(ASK_LIFE_MS),
-        };
-        let exchange = self.open(planned, Vec::new(), ids);
-        exchange.borrow_mut().relay(relay::seal(&ask));
-        // Until there is something to tell of the stream, models may be tried one after the other.
-        let timeout_ms = self.gateway.longest_timeout_ms().saturating_add(RELAY_SLACK_MS);
-        host::set_request_header(TRY_TIMEOUT_HEADER, &timeout_ms.to_string());
-        self.hand_over(exchange);
     }
 
     /// The session and the turn of a request, where there is one to store.

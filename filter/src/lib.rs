@@ -17,7 +17,7 @@ mod metrics;
 mod pages;
 mod plugin;
 mod record;
-mod relay;
+mod seal;
 mod traces;
 mod turns;
 mod waiting;

@@ -43,7 +43,7 @@ impl Config {
             "breaker": {"failures": 1_000},
             "storage": {"type": "memory"},
             // Most tests are of the direct road.
-            "streams": {"resumable": std::env::var_os("AI_WARP_TEST_RESUMABLE").is_some()},
+            "streams": {"resumable": false},
         });
         Self { path, root }
     }

@@ -18,6 +18,9 @@ pub(crate) fn check(settings: &Settings, envoys: u16) -> Result<()> {
     for index in 0..envoys {
         let shown = |key: &str| if index == 0 { key.to_owned() } else { format!("{key} + {index}") };
         wanted.push((shown("server.port"), server.hostname.as_str(), counted(server.port, index)?));
+        if let Some(streams) = &settings.streams {
+            wanted.push((shown("streams.port"), streams.hostname.as_str(), counted(streams.port, index)?));
+        }
         wanted.push((shown("server.adminPort"), LOOPBACK, counted(server.admin_port, index)?));
     }
     let mut held = Vec::new();
@@ -58,6 +61,7 @@ mod tests {
         settings.control_plane.port = 0;
         settings.control_plane.xds_port = 0;
         settings.server.port = 0;
+        settings.streams = None;
         settings.server.admin_port = taken.local_addr().unwrap().port();
         let error = check(&settings, 1).unwrap_err().to_string();
         assert!(error.contains("server.adminPort"), "{error}");

@@ -18,6 +18,8 @@ use crate::process;
 pub(crate) struct Settings {
     pub(crate) server: Server,
     pub(crate) control_plane: ControlPlane,
+    /// Where each Envoy lets in streams that the control plane opens; nowhere, where streams end with their clients.
+    pub(crate) streams: Option<Streams>,
     pub(crate) providers: BTreeMap<String, Provider>,
     /// Where the gateway takes prompts.
     #[serde(default = "default_prompt_path")]
@@ -42,6 +44,13 @@ pub(crate) struct ControlPlane {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub(crate) struct Streams {
+    pub(crate) hostname: String,
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Provider {
     pub(crate) has_key: bool,
 }
@@ -57,6 +66,7 @@ impl Settings {
         Self {
             server: Server { hostname: hostname(), port: 3042, admin_port: 9901 },
             control_plane: ControlPlane { hostname: hostname(), port: 18000, xds_port: 18001 },
+            streams: Some(Streams { hostname: hostname(), port: 3142 }),
             providers: BTreeMap::new(),
             prompt_path: default_prompt_path(),
         }
@@ -93,6 +103,10 @@ pub(crate) fn find(asked: Option<&Path>) -> Result<Option<PathBuf>> {
 pub(crate) fn demo_config(settings: &Settings, simulator: &str) -> String {
     let Server { hostname, port, admin_port } = &settings.server;
     let control_plane = &settings.control_plane;
+    let streams = settings.streams.as_ref().map_or_else(
+        || "{resumable: false}".to_owned(),
+        |streams| format!("{{hostname: \"{}\", port: {}}}", streams.hostname, streams.port),
+    );
     let (api_host, api_port, xds_port) =
         (&control_plane.hostname, control_plane.port, control_plane.xds_port);
     format!(
@@ -111,6 +125,7 @@ models:
   - {{provider: openai, model: down}}
   - {{provider: gemini, model: ok}}
 storage: {{type: memory}}
+streams: {streams}
 "#
     )
 }

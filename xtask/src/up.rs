@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Use the simulator for providers, whatever the configuration says; only its ports are kept.
     #[arg(long)]
     demo: bool,
-    /// How many Envoys share the control plane; their ports count up from `server.port` and `server.adminPort`.
+    /// How many Envoys share the control plane; their ports count up from `server.port`, `streams.port` and `server.adminPort`.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     envoys: u16,
     /// Return once ready, with one JSON line of addresses on stdout; `cargo xtask down` stops it.
@@ -236,6 +236,9 @@ fn start_envoy(stack: &mut Stack, plan: &Plan, xds: &str, index: u16) -> Result<
     bootstrap.arg("--filter").arg(absolute(&plan.artifacts.filter)?);
     if index > 0 && server.port != 0 {
         bootstrap.arg("--port").arg(ports::counted(server.port, index)?.to_string());
+    }
+    if let Some(streams) = plan.settings.streams.as_ref().filter(|_| index > 0) {
+        bootstrap.arg("--stream-port").arg(ports::counted(streams.port, index)?.to_string());
     }
     let file = stack.file(&format!("envoy-{}.yaml", index + 1));
     std::fs::write(&file, process::capture(&mut bootstrap)?)

@@ -77,6 +77,9 @@ fn summary(loaded: &Loaded) -> Value {
             "port": control_plane.port,
             "xdsPort": control_plane.xds_port,
         },
+        "streams": loaded.gateway.streams.as_ref().map(|streams| {
+            json!({"hostname": loaded.config.stream_address(), "port": streams.port})
+        }),
         "providers": providers,
         "models": models,
         "routes": routes,

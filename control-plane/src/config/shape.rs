@@ -189,7 +189,7 @@ mod tests {
                 "models[1].limits.rat: unknown key, did you mean \"rate\"? (line 8)",
                 "limts: unknown key, did you mean \"limits\"? (line 9)",
                 "completelyWrong: unknown key; there is server, controlPlane, providers, models, routes, limits, \
-                 auth, clientLimits, breaker, restore, storage, logging, tracing, promptPath, streamPath, \
+                 auth, clientLimits, breaker, restore, storage, streams, logging, tracing, promptPath, streamPath, \
                  headerSessionIdName (line 10)",
             ]
         );

@@ -40,6 +40,7 @@ pub(super) async fn metrics(State(state): State<AppState>) -> Response {
     let problems = parts.tokens.borrow().problems(&loaded).len();
     let storage = parts.store.status();
     let of_storage = |key: &str| storage.get(key).and_then(Value::as_u64).map(number);
+    let streams = parts.streams.usage();
     let gateways = parts.fleet.standing();
     let models = shared.models.iter().flat_map(|model| {
         let (target, now) = model.state();
@@ -86,6 +87,14 @@ pub(super) async fn metrics(State(state): State<AppState>) -> Response {
             &["quota"],
             quotas(crate::shared::QuotaStatus::granted),
         ),
+        plain(
+            "streams_under_way",
+            "Resumable streams that models are answering.",
+            number(streams.under_way as u64),
+        ),
+        plain("stream_readers", "Clients that read one of them here.", number(streams.readers as u64)),
+        plain("streams_held", "Resumable streams in memory, under way or over.", number(streams.held as u64)),
+        plain("stream_bytes", "Bytes of them.", number(streams.bytes)),
         plain(
             "token_problems",
             "Endpoints whose access token cannot be had, or not renewed.",

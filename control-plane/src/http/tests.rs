@@ -41,17 +41,18 @@ impl Test {
         let (_, config) = watch::channel(Arc::new(change(load(&path, &env).unwrap())));
         let (status, config_status) = watch::channel(ConfigStatus::default());
         let filter = FilterCode { path: "/f.wasm".into(), sha256: "abc".to_owned(), bytes: "code".into() };
+        let metrics = Arc::new(Metrics::new().unwrap());
         let state = AppState::new(Parts {
             config,
             config_status,
             shared: Shared::open(&store),
-            streams: Arc::default(),
+            streams: Arc::new(Streams::open(&store, Arc::clone(&metrics))),
             store,
             tokens: watch::channel(Arc::default()).1,
             fleet: Arc::default(),
             filter: Arc::new(filter),
             turns: TurnCounters::default(),
-            metrics: Arc::new(Metrics::new().unwrap()),
+            metrics,
             traces: Arc::default(),
             draining: watch::Sender::default(),
         });

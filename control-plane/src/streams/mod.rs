@@ -37,6 +37,7 @@ use self::gateway::{Gateways, Opening};
 use self::generation::Terms;
 use self::log::{About, Attendance, Bounds, End, Head, Log};
 use self::shelf::{Reading, Shelf};
+use crate::metrics::{Metrics, StreamEvent};
 use crate::store::Store;
 
 /// A request that a gateway hands over.
@@ -55,12 +56,13 @@ pub(crate) struct Handover {
 }
 
 /// The streams of this control plane.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Streams {
     book: Arc<Book>,
     gateways: Gateways,
     /// Where there is one: what all control planes have.
     shelf: Option<Shelf>,
+    metrics: Arc<Metrics>,
 }
 
 /// A stream that a client comes back for.
@@ -86,12 +88,12 @@ pub struct Usage {
 
 impl Streams {
     /// Keeps streams where `store` keeps sessions, and in this process while they are under way.
-    pub fn open(store: &Store) -> Self {
+    pub fn open(store: &Store, metrics: Arc<Metrics>) -> Self {
         let shelf = match store {
             Store::None | Store::Memory(_) => None,
             Store::Valkey(valkey) => Some(Shelf::new(valkey.link())),
         };
-        Self { shelf, ..Self::default() }
+        Self { book: Arc::default(), gateways: Gateways::default(), shelf, metrics }
     }
 
     /// Answers a client: with a stream it comes back for, or with a new one.
@@ -103,7 +105,10 @@ impl Streams {
     ) -> Response<Body> {
         let format = handover.ask.format(gateway);
         match self.find(&handover, format, config).await {
-            Ok(Some(found)) => return found.answer().await,
+            Ok(Some(found)) => {
+                self.metrics.stream(StreamEvent::Resumed);
+                return found.answer().await;
+            }
             Ok(None) => {}
             Err(error) => return refuse(format, &error),
         }
@@ -123,7 +128,10 @@ impl Streams {
                 );
                 return refuse(format, &error);
             }
-            Opened::Full => return decline(),
+            Opened::Full => {
+                self.metrics.stream(StreamEvent::Declined);
+                return decline();
+            }
         };
         let found = Found::at(Arc::clone(&log), 0);
         self.begin(log, handover, gateway, config);
@@ -214,12 +222,14 @@ impl Streams {
             Terms { abandon_after: config.abandon_after.duration(), max_bytes: gateway.max_response_bytes };
         let (book, gateways, keep) = (Arc::clone(&self.book), self.gateways.clone(), config.keep.duration());
         let mirror = self.shelf.clone().map(|shelf| mirror::run(Arc::clone(&log), shelf, keep));
+        let metrics = Arc::clone(&self.metrics);
         tokio::spawn(async move {
             let about = log.about.clone();
             let mirror = mirror.map(tokio::spawn);
             generation::run(Arc::clone(&log), gateways, opening, terms).await;
             book.close(&about);
             let is_stream = matches!(log.head(), Some(Head::Stream(_)));
+            count(&metrics, &log);
             drop(log);
             match mirror {
                 // From then on it is on the shelf.
@@ -282,6 +292,18 @@ impl Streams {
                 log.cancel(ErrorCode::StreamInterrupted, "the control plane that kept the stream was ended");
             }
         }
+    }
+}
+
+/// Counts a stream that is over.
+fn count(metrics: &Metrics, log: &Log) {
+    match log.head() {
+        Some(Head::Declined) => metrics.stream(StreamEvent::Declined),
+        Some(Head::Whole(..)) | None => {}
+        Some(Head::Stream(_)) => metrics.stream(match log.ending() {
+            Some(End::Told) | None => StreamEvent::Ended,
+            Some(End::Interrupted(_)) => StreamEvent::Interrupted,
+        }),
     }
 }
 

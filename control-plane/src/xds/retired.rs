@@ -106,7 +106,7 @@ mod tests {
         let mut retired = Retired::default();
         retired.update(&small, LONGEST, start);
         retired.update(&large, LONGEST, start);
-        assert_eq!(names(&retired, start), ["ai-warp/waiting", "provider/a"]);
+        assert_eq!(names(&retired, start), ["ai-warp/streams", "ai-warp/waiting", "provider/a"]);
         assert!(retired.at(start).0.iter().all(|destination| destination.buffer == small[0].buffer));
     }
 }

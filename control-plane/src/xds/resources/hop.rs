@@ -132,7 +132,11 @@ pub(super) fn routes(gateway: &Gateway) -> Resource {
         virtual_hosts: vec![VirtualHost {
             name: HOP.to_owned(),
             domains: vec!["*".to_owned()],
-            routes: vec![back(), to_who_keeps_streams(gateway), onward(gateway)],
+            routes: [back()]
+                .into_iter()
+                .chain(gateway.streams.iter().map(|_| to_who_keeps_streams(gateway)))
+                .chain([onward(gateway)])
+                .collect(),
             ..Default::default()
         }],
         ..Default::default()

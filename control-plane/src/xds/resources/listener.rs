@@ -95,7 +95,7 @@ fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectio
         use_remote_address: Some(truth(true)),
         early_header_mutation_extensions: vec![extension(
             "envoy.http.early_header_mutation.header_mutation",
-            &remove_own_headers(),
+            &remove_own_headers(gateway.streams.is_some()),
         )],
         access_log: access_log::loggers(gateway),
         tracing: tracing::tracing(gateway),
@@ -108,8 +108,8 @@ fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectio
 }
 
 /// Removes what only a proxy may say: with Envoy's own headers a client could change retries and timeouts. Envoy would
-/// remove them itself for strangers, but takes clients of private networks for friends.
-fn remove_own_headers() -> EarlyMutation {
+/// remove them itself for strangers, but takes clients of private networks for friends. What a client may say is noted first.
+fn remove_own_headers(may_resume: bool) -> EarlyMutation {
     let removal = |prefix: &str| HeaderMutation {
         action: Some(header_mutation::Action::RemoveOnMatch(header_mutation::RemoveOnMatch {
             key_matcher: Some(StringMatcher {
@@ -120,7 +120,9 @@ fn remove_own_headers() -> EarlyMutation {
     };
     let noted = set_header(NOTED_RESUME_HEADER, &format!("%REQ({RESUME_HEADER})%"));
     let note = HeaderMutation { action: Some(header_mutation::Action::Append(noted)) };
-    EarlyMutation { mutations: vec![note, removal(OWN_HEADERS), removal(ENVOYS_HEADERS)] }
+    let notes = may_resume.then_some(note);
+    let mutations = notes.into_iter().chain([OWN_HEADERS, ENVOYS_HEADERS].map(removal)).collect();
+    EarlyMutation { mutations }
 }
 
 /// Envoy's own answers to what never reaches the filter, in the shape of all other errors. Answers of the filter pass

@@ -97,6 +97,7 @@ fn a_provider_has_a_cluster_for_each_road_and_models_share_it() {
         clusters,
         [
             "ai-warp/none",
+            "ai-warp/streams",
             "ai-warp/waiting",
             "provider/openai",
             "provider/openai/hop",
@@ -158,7 +159,7 @@ fn endpoints_have_clusters_and_keys_of_their_own() {
         .iter()
         .flat_map(|name| ["", "/hop", "/stream"].map(|road| format!("provider/openai/{name}{road}")))
         .collect();
-    assert_eq!(names(Kind::Cluster)[2..], clusters);
+    assert_eq!(names(Kind::Cluster)[3..], clusters);
     assert_eq!(names(Kind::Secret), ["provider/openai/1/key", "provider/openai/eu/key"]);
     assert!(holds(&resources.of(Kind::Secret)[1], "Bearer key-of-eu"));
     for cluster in resources.of(Kind::Cluster) {
@@ -306,5 +307,8 @@ fn an_envoy_has_its_own_port_and_its_own_way_to_the_code() {
     let far = for_node(NodeTraits::default());
     assert!(holds(&near.of(Kind::Extension)[2], "/mine.wasm"));
     assert!(holds(&far.of(Kind::Extension)[2], &format!("/filter/{}.wasm", filter().sha256)));
-    assert_ne!(near.of(Kind::Listener)[1].version, far.of(Kind::Listener)[1].version);
+    let listener = |of: &Resources| {
+        of.of(Kind::Listener).iter().find(|listener| listener.name == LISTENER).unwrap().version.clone()
+    };
+    assert_ne!(listener(&near), listener(&far));
 }

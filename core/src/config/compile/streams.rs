@@ -27,7 +27,9 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     problems.check_number("streams.maxBytes", streams.max_bytes, FEWEST_BYTES..=MOST_BYTES);
     problems.check_number("streams.maxTotalBytes", streams.max_total_bytes, FEWEST_BYTES..=MOST_BYTES);
     problems.check_number("streams.maxPerConsumer", streams.max_per_consumer.into(), 1..=u32::MAX.into());
-    if streams.port != 0 && streams.port == config.server.port {
+    if streams.port == 0 {
+        problems.add("streams.port", "must be 1 to 65535: gateways tell it to the control plane");
+    } else if streams.port == config.server.port {
         problems.add("streams.port", "is the same as server.port");
     }
 }
@@ -54,7 +56,7 @@ mod tests {
     #[test]
     fn streams_are_kept_where_sessions_are_and_nobody_says_otherwise() {
         let port = |sections| compiled(sections).unwrap().map(|streams| streams.port);
-        assert_eq!(port(r#""streams": {}"#), Some(3_043));
+        assert_eq!(port(r#""streams": {}"#), Some(3_142));
         assert_eq!(port(r#""streams": {"port": 7}"#), Some(7));
         assert_eq!(port(r#""streams": {"resumable": false}"#), None);
         assert_eq!(port(r#""storage": {"type": "none"}"#), None);

@@ -34,7 +34,7 @@ impl Default for StreamsConfig {
     fn default() -> Self {
         Self {
             resumable: true,
-            port: 3_043,
+            port: 3_142,
             hostname: None,
             abandon_after: TimeWindow::from_secs(60),
             keep: TimeWindow::from_secs(300),

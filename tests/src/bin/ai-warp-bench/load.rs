@@ -46,8 +46,16 @@ pub(crate) struct Load {
 pub(crate) struct Sample {
     /// From the first byte sent to the last received, one for each request.
     pub(crate) latencies: Vec<Duration>,
+    /// From the first byte sent to the first received of the body, likewise.
+    pub(crate) firsts: Vec<Duration>,
     /// From the first request to the last answer.
     pub(crate) lasted: Duration,
+}
+
+/// How long an answer took.
+struct Answered {
+    first: Duration,
+    whole: Duration,
 }
 
 struct Connection {
@@ -89,17 +97,20 @@ impl Load {
             };
             clients.spawn(connection.ask_until(until, schedule));
         }
-        let mut latencies = Vec::new();
+        let (mut latencies, mut firsts) = (Vec::new(), Vec::new());
         let answers = async {
             while let Some(client) = clients.join_next().await {
                 let (connection, own) = client.context("a client failed")??;
                 self.connections.push(connection);
-                latencies.extend(own);
+                for Answered { first, whole } in own {
+                    firsts.push(first);
+                    latencies.push(whole);
+                }
             }
             anyhow::Ok(())
         };
         tokio::time::timeout(duration + LAST_ANSWERS, answers).await.context("an answer did not come")??;
-        Ok(Sample { latencies, lasted: started.elapsed() })
+        Ok(Sample { latencies, firsts, lasted: started.elapsed() })
     }
 }
 
@@ -124,8 +135,8 @@ impl Connection {
         mut self,
         until: Instant,
         mut schedule: Option<Schedule>,
-    ) -> Result<(Self, Vec<Duration>)> {
-        let mut latencies = Vec::new();
+    ) -> Result<(Self, Vec<Answered>)> {
+        let mut answers = Vec::new();
         loop {
             if let Some(schedule) = &mut schedule {
                 if schedule.next >= until {
@@ -138,19 +149,25 @@ impl Connection {
             if started >= until {
                 break;
             }
-            self.ask().await?;
-            latencies.push(started.elapsed());
+            let first = self.ask().await?.duration_since(started);
+            answers.push(Answered { first, whole: started.elapsed() });
         }
-        Ok((self, latencies))
+        Ok((self, answers))
     }
 
-    /// Asks once, and checks the answer.
-    async fn ask(&mut self) -> Result<()> {
+    /// Asks once, and checks the answer; when the first of its body was there.
+    async fn ask(&mut self) -> Result<Instant> {
         self.sender.ready().await.context("the connection was closed")?;
         let response = self.sender.send_request(self.question.request.clone()).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.context("the answer broke off")?.to_bytes();
-        let text = std::str::from_utf8(&body).context("the answer is no text")?;
+        let (head, mut body) = response.into_parts();
+        let mut first = None;
+        let mut read = Vec::new();
+        while let Some(frame) = body.frame().await {
+            first.get_or_insert_with(Instant::now);
+            let frame = frame.context("the answer broke off")?;
+            read.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
+        }
+        let text = std::str::from_utf8(&read).context("the answer is no text")?;
         let checked = if head.status != StatusCode::OK {
             Err(anyhow!("the status is {}", head.status))
         } else if head.headers.contains_key(STORED_HEADER) {
@@ -161,7 +178,8 @@ impl Connection {
         checked.with_context(|| {
             let shown: String = text.chars().take(SHOWN_BYTES).collect();
             format!("an unexpected answer: {} {:?}\n{shown}", head.status, head.headers)
-        })
+        })?;
+        Ok(first.unwrap_or_else(Instant::now))
     }
 }
 

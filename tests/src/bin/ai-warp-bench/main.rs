@@ -36,6 +36,8 @@ use crate::rig::Rig;
 ///   D-100, D-5    the gateway without sessions, the same streams
 ///   E             as B, but the client speaks chat completions
 ///   F-100, F-5    as D-100 and D-5, but the client speaks chat completions
+///   S-100, S-5    the gateway with sessions, the same streams as D-100 and D-5
+///   the same, as streams that can be resumed; compared with S-100 and S-5
 ///
 /// The variants take turns, round by round, and ratios are taken within a round. Only the ratios mean something on a
 /// shared machine: the CPU times, latencies and rates beside them are what this machine happened to give.

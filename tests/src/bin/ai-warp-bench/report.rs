@@ -28,25 +28,36 @@ pub(crate) struct Round {
     control_plane_us: Option<f64>,
     p50_us: f64,
     p99_us: f64,
+    /// Half of the answers had begun by then.
+    first_us: f64,
 }
 
 impl Round {
     /// The figures of a round in which at least one request was answered.
     pub(crate) fn new(mut sample: Sample, used: CpuTime) -> Self {
         sample.latencies.sort_unstable();
+        sample.firsts.sort_unstable();
         let requests = sample.latencies.len() as f64;
-        let percentile = |share: f64| {
+        let percentile = |of: &[Duration], share: f64| {
             let rank = (requests * share).ceil() as usize;
-            sample.latencies.get(rank.saturating_sub(1)).copied().map_or(f64::NAN, micros)
+            of.get(rank.saturating_sub(1)).copied().map_or(f64::NAN, micros)
         };
         Self {
             requests,
             rate: requests / sample.lasted.as_secs_f64(),
             envoy_us: micros(used.envoy) / requests,
             control_plane_us: used.control_plane.map(|used| micros(used) / requests),
-            p50_us: percentile(0.50),
-            p99_us: percentile(0.99),
+            p50_us: percentile(&sample.latencies, 0.50),
+            p99_us: percentile(&sample.latencies, 0.99),
+            first_us: percentile(&sample.firsts, 0.50),
         }
+    }
+}
+
+impl Round {
+    /// CPU time of Envoy and control plane per request.
+    fn all_us(&self) -> f64 {
+        self.envoy_us + self.control_plane_us.unwrap_or_default()
     }
 }
 
@@ -100,30 +111,55 @@ impl Spread {
     }
 }
 
-/// What each further chunk of a stream costs Envoy: the longer stream less the shorter one, by the chunks between them.
+/// What each further chunk of a stream costs: the longer stream less the shorter one, by the chunks between them.
 struct PerChunk {
-    plain: Spread,
-    gateway: Spread,
+    baseline: Spread,
+    own: Spread,
     ratio: Spread,
 }
 
 impl PerChunk {
-    /// Of the streams that begin with `way`, `D` or `F`.
-    fn of(all: &[Measured<'_>], way: &str) -> Option<Self> {
+    /// Of the streams whose names begin with `way`, over those that begin with `baseline`.
+    fn of(all: &[Measured<'_>], way: &str, baseline: &str, figure: impl Fn(&Round) -> f64) -> Option<Self> {
         let [long, short] = STREAMS;
         let per_chunk = |way: &str| {
             let (long_one, short_one) =
                 (find(all, &format!("{way}-{long}"))?, find(all, &format!("{way}-{short}"))?);
             let cost = |(long_one, short_one): (&Round, &Round)| {
-                (long_one.envoy_us - short_one.envoy_us) / f64::from(long - short)
+                (figure(long_one) - figure(short_one)) / f64::from(long - short)
             };
             Some(long_one.rounds.iter().zip(&short_one.rounds).map(cost).collect::<Vec<f64>>())
         };
-        let (plain, gateway) = (per_chunk("A")?, per_chunk(way)?);
-        let ratio = Spread::of(gateway.iter().zip(&plain).map(|(gateway, plain)| gateway / plain));
+        let (baseline, own) = (per_chunk(baseline)?, per_chunk(way)?);
+        let ratio = Spread::of(own.iter().zip(&baseline).map(|(own, other)| own / other));
         let spread = |values: Vec<f64>| Spread::of(values.into_iter());
-        Some(Self { plain: spread(plain), gateway: spread(gateway), ratio })
+        Some(Self { baseline: spread(baseline), own: spread(own), ratio })
     }
+
+    /// Of Envoy's CPU, over plain Envoy.
+    fn over_plain(all: &[Measured<'_>], way: &str) -> Option<Self> {
+        Self::of(all, way, "A", |round| round.envoy_us)
+    }
+
+    /// Of all CPU there is to a resumable stream, over the direct road.
+    fn of_resumable(all: &[Measured<'_>]) -> Option<Self> {
+        Self::of(all, "R", "S", Round::all_us)
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "baselineCpuMicros": self.baseline.json(),
+            "cpuMicros": self.own.json(),
+            "ratio": self.ratio.json(),
+        })
+    }
+}
+
+/// How much later a resumable stream of so many chunks begins than one on the direct road, in microseconds.
+fn added_first_us(all: &[Measured<'_>], chunks: u32) -> Option<Spread> {
+    let (own, direct) = (find(all, &format!("R-{chunks}"))?, find(all, &format!("S-{chunks}"))?);
+    let rounds = own.rounds.iter().zip(&direct.rounds);
+    Some(Spread::of(rounds.map(|(own, direct)| own.first_us - direct.first_us)))
 }
 
 fn find<'m, 'a>(all: &'m [Measured<'a>], name: &str) -> Option<&'m Measured<'a>> {
@@ -166,13 +202,31 @@ pub(crate) fn table(all: &[Measured<'_>]) -> String {
     }
     text.push('\n');
     for (way, what) in [("D", "unified API"), ("F", "chat completions")] {
-        let Some(chunk) = PerChunk::of(all, way) else { continue };
+        let Some(chunk) = PerChunk::over_plain(all, way) else { continue };
         let _ = writeln!(
             text,
             "Envoy CPU for each further chunk of a stream, {what}: plain {} us, gateway {} us, ratio {}",
-            chunk.plain.micros(),
-            chunk.gateway.micros(),
+            chunk.baseline.micros(),
+            chunk.own.micros(),
             chunk.ratio.times(),
+        );
+    }
+    if let Some(chunk) = PerChunk::of_resumable(all) {
+        let _ = writeln!(
+            text,
+            "CPU of Envoy and control plane for each further chunk of a resumable stream: direct {} us, resumable {} us, \
+             ratio {}",
+            chunk.baseline.micros(),
+            chunk.own.micros(),
+            chunk.ratio.times(),
+        );
+    }
+    for chunks in STREAMS {
+        let Some(added) = added_first_us(all, chunks) else { continue };
+        let _ = writeln!(
+            text,
+            "A resumable stream of {chunks} chunks begins later than one on the direct road by {} us",
+            added.micros()
         );
     }
     for measured in all.iter().filter(|measured| measured.variant.name == "C") {
@@ -182,8 +236,8 @@ pub(crate) fn table(all: &[Measured<'_>]) -> String {
     let _ = writeln!(
         text,
         "\n{rounds} rounds in turn; medians of them, and of ratios the lowest and the highest. CPU is Envoy's. B, C and E are \
-         compared\nwith A, D-n and F-n with A-n, within a round: the gateway with the same request through a plain Envoy, one \
-         worker each, to\nthe same simulated provider. On a shared machine only the ratios mean something; times and \
+         compared\nwith A; D-n, F-n and S-n with A-n: the gateway with the same request through a plain Envoy; and R-n with S-n: one \
+         worker each,\nto the same simulated provider. On a shared machine only the ratios mean something; times and \
          rates are what it gave."
     );
     text
@@ -222,16 +276,17 @@ pub(crate) fn json(all: &[Measured<'_>]) -> Value {
             })
         })
         .collect();
-    let per_chunk = |way: &str| {
-        PerChunk::of(all, way).map(|chunk| {
-            json!({
-                "plainEnvoyCpuMicros": chunk.plain.json(),
-                "gatewayEnvoyCpuMicros": chunk.gateway.json(),
-                "ratio": chunk.ratio.json(),
-            })
-        })
-    };
-    json!({"variants": variants, "perFurtherChunk": {"unified": per_chunk("D"), "chatCompletions": per_chunk("F")}})
+    let per_chunk = |way: &str| PerChunk::over_plain(all, way).map(|chunk| chunk.json());
+    let added = STREAMS.map(|chunks| (format!("{chunks}"), added_first_us(all, chunks).map(Spread::json)));
+    json!({
+        "variants": variants,
+        "perFurtherChunk": {
+            "unified": per_chunk("D"),
+            "chatCompletions": per_chunk("F"),
+            "resumable": PerChunk::of_resumable(all).map(|chunk| chunk.json()),
+        },
+        "resumableBeginsLaterMicros": added.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+    })
 }
 
 #[cfg(test)]
@@ -253,7 +308,9 @@ mod tests {
     fn percentiles_are_latencies_that_occurred() {
         let latencies: Vec<Duration> = (1..=200).rev().map(Duration::from_micros).collect();
         let used = CpuTime { envoy: Duration::from_millis(1), control_plane: None };
-        let round = Round::new(Sample { latencies, lasted: Duration::from_secs(2) }, used);
+        let firsts = latencies.iter().map(|latency| *latency / 2).collect();
+        let round = Round::new(Sample { latencies, firsts, lasted: Duration::from_secs(2) }, used);
+        assert_eq!(round.first_us, 50.0);
         assert_eq!((round.p50_us, round.p99_us), (100.0, 198.0));
         assert_eq!((round.rate, round.envoy_us), (100.0, 5.0));
     }

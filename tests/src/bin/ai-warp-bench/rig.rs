@@ -80,6 +80,11 @@ async fn gateway(storage: &str, simulator: &str, variants: &[Variant]) -> Stack 
     Stack::builder()
         .models(models)
         .storage(storage)
+        .resumable()
+        // All connections are one consumer.
+        .set("streams.maxPerConsumer", 1_000_000)
+        // What is kept of ended streams is a matter of memory, not of CPU.
+        .set("streams.keep", "1s")
         .set("providers.openai.baseUrl", base_url)
         .set("limits.rate", json!({"max": UNLIMITED, "timeWindow": "1s"}))
         // What a production control plane logs.

@@ -98,6 +98,16 @@ fn all(chunk_delay_ms: u32) -> Vec<Variant> {
         let name = format!("D-{chunks}");
         variants.push(gateway(&name, &what("gateway"), Through::Stateless, &baseline, &model, chunks));
         variants.push(chat(&format!("F-{chunks}"), &what("chat completions"), &baseline, &model, chunks));
+        let direct = format!("S-{chunks}");
+        let stream = |name: &str, way: &str, baseline: &str, resume: bool| {
+            let mut variant = gateway(name, &what(way), Through::Sessions, baseline, &model, chunks);
+            if let Some(body) = variant.body.as_object_mut() {
+                body.insert("resume".to_owned(), resume.into());
+            }
+            variant
+        };
+        variants.push(stream(&direct, "gateway, sessions", &baseline, false));
+        variants.push(stream(&format!("R-{chunks}"), "resumable", &direct, true));
     }
     variants
 }

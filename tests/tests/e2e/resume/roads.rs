@@ -154,3 +154,40 @@ async fn a_stream_belongs_to_who_began_it() {
     let own = EventStream::of(ask("key-of-ann", Some(&event.id))).await.rest().await;
     assert_eq!(own.text(), "c2 c3 ");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_the_same_on_both_roads() {
+    let models = [
+        "openai:ok",
+        "openai:cut",
+        "openai:late-error",
+        "openai:early-end",
+        "openai:down",
+        "gemini:ok~split=1",
+        "deepseek:ok~split-random=7",
+        "deepseek:m~chunks=300",
+    ];
+    let stack = Stack::builder().resumable().models(models).start().await;
+    for order in [vec!["openai:cut"], vec!["openai:late-error"], vec!["openai:early-end"]]
+        .into_iter()
+        .chain(models.iter().skip(5).map(|model| vec!["openai:down", *model]))
+    {
+        let read = async |resume: bool| {
+            let body = json!({"prompt": "Grüße, 世界! 🦀 \"q\"\n", "models": order, "resume": resume});
+            let transcript = stack.stream(body).await.rest().await;
+            assert_eq!(transcript.header("x-ai-warp-stream") != "", resume, "{order:?}");
+            let head = ["x-ai-warp-model", "x-ai-warp-attempts", "cache-control"]
+                .map(|name| transcript.header(name).to_owned());
+            let events = transcript.events.iter().map(|event| {
+                let mut data = event.data.clone();
+                if let Some(end) = data.pointer_mut("/response").and_then(|end| end.as_object_mut()) {
+                    assert_eq!(end.remove("sessionId"), Some(transcript.header("x-session-id").into()));
+                }
+                let position = u32::from_str_radix(&event.id[event.id.len() - 8..], 16).unwrap();
+                (position, event.name.clone(), data)
+            });
+            (head, events.collect::<Vec<_>>(), transcript.ending)
+        };
+        assert_eq!(read(true).await, read(false).await, "{order:?}");
+    }
+}

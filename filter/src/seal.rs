@@ -1,7 +1,7 @@
-//! Streams that are to survive their clients, as the gateway context hands them over and gets them back.
+//! The seal under which what is known of a client leaves this Envoy with its stream, and comes back.
 //!
-//! The way there: what is known of the client goes along, under this Envoy's seal. The way back, at the listener where the
-//! control plane opens the stream: what comes with the seal is who the client was, and whatever comes without is refused.
+//! A stream that is to survive its client goes to the control plane, which opens it again at a listener of this Envoy. What
+//! comes there with the seal is who the client was; whatever comes without is refused.
 
 use std::cell::RefCell;
 
