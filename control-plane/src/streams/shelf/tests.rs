@@ -1,1 +1,129 @@
+//! The shelf on a real Valkey, alone and as a cluster of one: what two control planes make of one stream.
 
+use super::*;
+use crate::store::Store;
+use crate::store::test_server::Server;
+
+const LIFE: Duration = Duration::from_secs(60);
+
+fn error(message: &str) -> GatewayError {
+    GatewayError::new(ErrorCode::StreamInterrupted, message)
+}
+
+/// Two control planes on one server; `None` where there is none to start.
+async fn two(is_cluster: bool) -> Option<(Server, Shelf, Shelf)> {
+    let server = if is_cluster { Server::start_cluster().await? } else { Server::start(&[]).await? };
+    let store = server.store(|config| config.cluster = is_cluster).await;
+    let Store::Valkey(valkey) = &store else { panic!("{store:?}") };
+    let shelves = (Shelf::new(valkey.link()), Shelf::new(valkey.link()));
+    Some((server, shelves.0, shelves.1))
+}
+
+fn events(texts: &[(u32, &'static str)]) -> Vec<(u32, Bytes)> {
+    texts.iter().map(|(position, text)| (*position, Bytes::from_static(text.as_bytes()))).collect()
+}
+
+fn entry<'a>(state: State, is_new: bool, events: &'a [(u32, Bytes)]) -> Entry<'a> {
+    let before = events.first().map_or(state.last, |(first, _)| first - 1);
+    Entry { stream: Uuid::from_u128(1 << 32), is_new, state, before, events, max_events: 3, life: LIFE }
+}
+
+const KEPT: Written = Written::Kept { is_cancelled: false, is_read: false };
+
+#[tokio::test]
+async fn what_one_writes_the_other_reads() {
+    for is_cluster in [false, true] {
+        let Some((_server, writer, reader)) = two(is_cluster).await else { return };
+        let stream = Uuid::from_u128(1 << 32);
+        assert_eq!(reader.read(stream, 0, Reading::Looking).await.unwrap(), None);
+        let head = HeaderMap::from_iter([(HeaderName::from_static("x-a"), HeaderValue::from_static("b"))]);
+        let first = State {
+            owner: Some(Uuid::from_u128(7)),
+            session: Some(Uuid::from_u128(8)),
+            head: Some(head),
+            last: 2,
+            delivered: 1,
+            is_attended: true,
+            end: None,
+        };
+        let two_events = events(&[(1, "data: a\n\n"), (2, "data: \u{1F980}\n\n")]);
+        assert_eq!(writer.write(&entry(first.clone(), true, &two_events)).await.unwrap(), KEPT);
+        let read = reader.read(stream, 0, Reading::Attached).await.unwrap().unwrap();
+        assert_eq!(read, (first.clone(), two_events.clone()));
+        let (_, rest) = reader.read(stream, 1, Reading::Looking).await.unwrap().unwrap();
+        assert_eq!(rest, two_events[1..]);
+
+        // Written again, nothing is there twice; the end comes with the rest; the oldest go.
+        let end = State { head: None, last: 4, delivered: 4, end: Some(End::Told), ..first.clone() };
+        let more = events(&[(2, "again"), (3, "data: c\n\n"), (4, "data: d\n\n")]);
+        let written = writer.write(&entry(end.clone(), false, &more)).await.unwrap();
+        assert_eq!(written, Written::Kept { is_cancelled: false, is_read: true });
+        let (state, kept) = reader.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
+        assert_eq!(state, State { head: first.head, ..end });
+        assert_eq!(kept.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [2]);
+        let (_, kept) = reader.read(stream, 1, Reading::Attached).await.unwrap().unwrap();
+        assert_eq!(kept, [two_events[1].clone(), more[1].clone(), more[2].clone()]);
+    }
+}
+
+#[tokio::test]
+async fn a_writer_is_asked_to_stop_and_another_takes_over() {
+    for is_cluster in [false, true] {
+        let Some((_server, writer, other)) = two(is_cluster).await else { return };
+        let stream = Uuid::from_u128(1 << 32);
+        let state = State { last: 1, ..State::default() };
+        let one = events(&[(1, "data: a\n\n")]);
+        writer.write(&entry(state.clone(), true, &one)).await.unwrap();
+        other.cancel(stream).await.unwrap();
+        let written = writer.write(&entry(state.clone(), false, &[])).await.unwrap();
+        assert_eq!(written, Written::Kept { is_cancelled: true, is_read: false });
+        // Whoever only adds to it is too late; whoever begins it is not.
+        assert_eq!(other.write(&entry(state.clone(), false, &[])).await.unwrap(), Written::Lost);
+        assert_eq!(other.write(&entry(state.clone(), true, &one)).await.unwrap(), KEPT);
+        assert_eq!(writer.write(&entry(state, false, &[])).await.unwrap(), Written::Lost);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_writes_any_more_gets_an_end() {
+    for is_cluster in [false, true] {
+        let Some((server, writer, reader)) = two(is_cluster).await else { return };
+        let stream = Uuid::from_u128(1 << 32);
+        let state = State { last: 1, ..State::default() };
+        let one = events(&[(1, "data: a\n\n")]);
+        writer.write(&entry(state.clone(), true, &one)).await.unwrap();
+        let (read, _) = reader.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
+        assert_eq!(read.end, None);
+        let _: i64 = server.command(&["DEL", &key(stream, "writer")]).await;
+        let (read, kept) = reader.read(stream, 0, Reading::Attached).await.unwrap().unwrap();
+        assert_eq!(read.end, Some(End::Interrupted(error("the control plane that kept the stream is gone"))));
+        assert_eq!(kept, one, "what there is stays");
+        assert_eq!(writer.write(&entry(state, false, &[])).await.unwrap(), Written::Lost, "it was only slow");
+    }
+}
+
+#[tokio::test]
+async fn a_session_has_a_last_stream_until_it_is_forgotten() {
+    for is_cluster in [false, true] {
+        let Some((_server, writer, reader)) = two(is_cluster).await else { return };
+        let session = SessionKey { owner: Some(Uuid::from_u128(1)), id: Uuid::from_u128(2) };
+        let stream = Uuid::from_u128(1 << 32);
+        assert_eq!(reader.last_of(session).await.unwrap(), None);
+        writer.name(session, stream, LIFE).await.unwrap();
+        assert_eq!(reader.last_of(session).await.unwrap(), Some(stream));
+        assert_eq!(reader.last_of(SessionKey { owner: None, ..session }).await.unwrap(), None);
+        writer.write(&entry(State::default(), true, &[])).await.unwrap();
+        reader.deliver(stream, 9).await.unwrap();
+        let (state, _) = writer.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
+        assert_eq!(state.delivered, 9);
+        reader.forget(session, stream).await.unwrap();
+        assert_eq!(writer.last_of(session).await.unwrap(), None);
+        assert_eq!(writer.read(stream, 0, Reading::Looking).await.unwrap(), None);
+        reader.deliver(stream, 9).await.unwrap();
+        assert_eq!(
+            writer.read(stream, 0, Reading::Looking).await.unwrap(),
+            None,
+            "a note alone makes no stream"
+        );
+    }
+}
