@@ -157,21 +157,13 @@ async fn a_stream_belongs_to_who_began_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_the_same_on_both_roads() {
-    let models = [
-        "openai:ok",
-        "openai:cut",
-        "openai:late-error",
-        "openai:early-end",
-        "openai:down",
-        "gemini:ok~split=1",
-        "deepseek:ok~split-random=7",
-        "deepseek:m~chunks=300",
-    ];
-    let stack = Stack::builder().resumable().models(models).start().await;
-    for order in [vec!["openai:cut"], vec!["openai:late-error"], vec!["openai:early-end"]]
-        .into_iter()
-        .chain(models.iter().skip(5).map(|model| vec!["openai:down", *model]))
-    {
+    let broken = ["cut=3", "error-event=3", "early-end=3", "stall=3"];
+    let broken = broken.map(|fault| format!("openai:m~chunks=6~chunk-delay=30~{fault}"));
+    let whole = ["openai:ok", "gemini:ok~split=1", "deepseek:ok~split-random=7", "deepseek:m~chunks=300"];
+    let models = broken.iter().cloned().chain(whole.map(str::to_owned)).chain(["openai:down".to_owned()]);
+    let stack = Stack::builder().resumable().set("limits.requestTimeout", "1s").models(models).start().await;
+    let orders = broken.iter().map(|model| vec![model.as_str()]);
+    for order in orders.chain(whole.map(|model| vec!["openai:down", model])) {
         let read = async |resume: bool| {
             let body = json!({"prompt": "Grüße, 世界! 🦀 \"q\"\n", "models": order, "resume": resume});
             let transcript = stack.stream(body).await.rest().await;
@@ -190,4 +182,19 @@ async fn a_stream_is_the_same_on_both_roads() {
         };
         assert_eq!(read(true).await, read(false).await, "{order:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_keeps_a_stream_may_try_models_for_longer_than_one_may_take() {
+    let models = ["openai:slow", "deepseek:slow", "gemini:ok"];
+    let stack = Stack::builder().resumable().set("limits.requestTimeout", "400ms").models(models).start().await;
+    let stream = stack.stream(json!({"prompt": "hi"})).await.rest().await;
+    assert_eq!((stream.header("x-ai-warp-model"), stream.header("x-ai-warp-attempts")), ("gemini:ok", "3"));
+    assert_ne!(stream.header("x-ai-warp-stream"), "");
+    assert_eq!(stack.asked(), models);
+    // Where none of them answers, the error is that of the last.
+    let slow = json!({"prompt": "hi", "models": ["openai:slow", "deepseek:slow"]});
+    let error = (504, "PROVIDER_REQUEST_TIMEOUT_ERROR".to_owned());
+    assert_eq!(stack.gateway().stream_as_reply(slow).await.error(), error);
+    assert_eq!(stack.asked().len(), 5);
 }
