@@ -89,6 +89,9 @@ impl AttemptContext {
         }
         let sealed = exchange.borrow().sealed().cloned();
         if let Some(sealed) = sealed.filter(|_| exchange.borrow().cluster() == cluster) {
+            if exchange.borrow().is_traced() {
+                traces::relay();
+            }
             host::set_filter_state(CLUSTER_PROPERTY, &gateway.waiting_cluster);
             self.state = State::Relaying(Relay::send(exchange, &sealed));
             return Ok(Action::Continue);

@@ -14,6 +14,9 @@ use crate::host;
 /// What the spans of waits are called.
 const WAIT: &str = "wait";
 
+/// What the spans of streams are called that the control plane asks for.
+const RELAY: &str = "relay";
+
 /// Position in a request's id of what says whether it is traced, and what is there where it is not: Envoy keeps its
 /// decision in the id, in place of the version of a random UUID.
 const DECISION: (usize, u8) = (14, b'4');
@@ -62,7 +65,16 @@ pub(crate) fn begin_attempt(exchange: &Exchange) {
 
 /// Instead of an attempt there is a wait.
 pub(crate) fn wait() {
-    host::set_filter_state(SPAN_NAME_PROPERTY, WAIT);
+    no_attempt(WAIT);
+}
+
+/// Instead of an attempt the control plane is asked, whose own request has the attempts.
+pub(crate) fn relay() {
+    no_attempt(RELAY);
+}
+
+fn no_attempt(name: &str) {
+    host::set_filter_state(SPAN_NAME_PROPERTY, name);
     host::set_filter_state(SPAN_OPERATION_PROPERTY, "");
 }
 

@@ -11,6 +11,8 @@ const CLIENT_SPAN: &str = "b7ad6b7169203331";
 async fn traced(collector: &Collector, protocol: &str, models: Vec<Value>) -> Stack {
     Stack::builder()
         .models(models)
+        // Streams are resumable where they are asked to be.
+        .resumable()
         .set(
             "tracing.otlp",
             json!({"endpoint": collector.url(), "protocol": protocol, "headers": {"x-team": "a-b"}}),
@@ -98,7 +100,8 @@ async fn a_session_that_is_read_a_stream_and_an_error_are_parts_of_their_traces(
     let stack = traced(&collector, "grpc", vec![json!("openai:ok"), json!("openai:bad")]).await;
     // Without a parent the gateway begins a trace of its own.
     let first = stack.prompt(json!({"prompt": "one", "models": ["openai:ok"]})).await;
-    let body = json!({"prompt": "two", "sessionId": first.session(), "models": ["openai:ok"]});
+    let body =
+        json!({"prompt": "two", "sessionId": first.session(), "models": ["openai:ok"], "resume": false});
     assert_eq!(ask_in_trace(&stack, "/api/v1/stream", body).await.status, 200);
     let bad = stack.prompt(json!({"prompt": "three", "models": ["openai:bad"]})).await;
     assert_eq!(bad.status, 400);
@@ -122,6 +125,24 @@ async fn a_session_that_is_read_a_stream_and_an_error_are_parts_of_their_traces(
     let errors: Vec<_> =
         own.iter().filter(|span| span.parent.is_empty()).map(|span| span.get("error.type")).collect();
     assert!(errors.contains(&"provider_bad_request_error") && errors.contains(&"option_error"), "{errors:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumable_stream_is_one_trace_of_two_requests() {
+    let collector = Collector::start().await;
+    let stack = traced(&collector, "grpc", vec![json!("openai:down"), json!("gemini:ok")]).await;
+    let reply = ask_in_trace(&stack, "/api/v1/stream", json!({"prompt": "hi"})).await;
+    assert_ne!((reply.status, reply.header("x-ai-warp-stream")), (200, ""), "{}", reply.text());
+    let names = [("ai-warp request", 2), ("relay", 1), ("chat down", 1), ("chat ok", 1), ("store turn", 1)];
+    let all = spans(&collector, &names).await;
+    assert!(all.iter().all(|span| span.trace == TRACE), "{all:#?}");
+    let (outer, inner): (Vec<_>, Vec<_>) =
+        all.iter().filter(|span| span.name == "ai-warp request").partition(|span| span.parent == CLIENT_SPAN);
+    let ([outer], [inner]) = (&outer[..], &inner[..]) else { panic!("{all:#?}") };
+    assert_eq!((inner.parent.as_str(), inner.get("ai_warp.attempts")), (outer.id.as_str(), "2"));
+    for span in all.iter().filter(|span| span.name.starts_with("chat") || span.name == "store turn") {
+        assert_eq!(span.parent, inner.id, "{span:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

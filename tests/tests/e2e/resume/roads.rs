@@ -187,7 +187,8 @@ async fn a_stream_is_the_same_on_both_roads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_keeps_a_stream_may_try_models_for_longer_than_one_may_take() {
     let models = ["openai:slow", "deepseek:slow", "gemini:ok"];
-    let stack = Stack::builder().resumable().set("limits.requestTimeout", "400ms").models(models).start().await;
+    let stack =
+        Stack::builder().resumable().set("limits.requestTimeout", "400ms").models(models).start().await;
     let stream = stack.stream(json!({"prompt": "hi"})).await.rest().await;
     assert_eq!((stream.header("x-ai-warp-model"), stream.header("x-ai-warp-attempts")), ("gemini:ok", "3"));
     assert_ne!(stream.header("x-ai-warp-stream"), "");
