@@ -120,3 +120,30 @@ async fn content_is_logged_only_where_that_was_asked_for_and_nothing_is_where_it
     stack.wait_until_no_exchange_lives().await;
     assert_eq!(stack.envoy().access_log().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumable_stream_has_a_line_for_each_of_its_requests_and_is_counted_once() {
+    let stack = Stack::builder().resumable().models(["openai:ok"]).start().await;
+    let stream = stack.stream(json!({"prompt": "hi"})).await.rest().await;
+    let session = stream.header("x-session-id");
+    let all = lines(&stack, 2).await;
+    let line = |outcome: &str| {
+        let line = all.iter().find(|line| line["outcome"] == outcome).unwrap_or_else(|| panic!("{all:#?}"));
+        assert_eq!((&line["path"], &line["session"]), (&json!("/api/v1/stream"), &json!(session)), "{line}");
+        line
+    };
+    let (relayed, answered) = (line("relayed"), line("ok"));
+    assert_eq!(relayed["requestId"], answered["requestId"]);
+    assert_eq!(relayed["attempts"], json!([]), "{relayed}");
+    assert_eq!(
+        (&answered["model"], answered["attempts"].as_array().map(Vec::len)),
+        (&json!("openai:ok"), Some(1))
+    );
+    let counted = eventually("it is counted", PATIENCE, async || {
+        let samples = stack.envoy().metrics().await;
+        let counted: f64 = samples.of("ai_warp_requests_total").map(|(_, value)| value).sum();
+        if counted > 0.0 { Ok(counted) } else { Err(counted) }
+    })
+    .await;
+    assert_eq!(counted, 1.0);
+}
