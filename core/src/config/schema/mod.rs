@@ -4,6 +4,7 @@
 //! [`compile`](super::compile).
 
 mod auth;
+mod console;
 mod limits;
 mod models;
 mod observability;
@@ -19,6 +20,7 @@ pub use auth::{
     ApiKeyConfig, AuthConfig, ConsumerConfig, CookieConfig, CookieEntry, JwksConfig, JwksEntry, JwtConfig,
     Names, WebhookConfig,
 };
+pub use console::ConsoleConfig;
 pub use limits::{
     BreakerConfig, ClientLimitsConfig, LimitsConfig, ModelLimitsConfig, RateConfig, RestoreConfig,
     RetryConfig, TokensConfig,
@@ -45,6 +47,9 @@ pub struct Config {
     /// Where the control plane listens.
     #[serde(default)]
     pub control_plane: ControlPlaneConfig,
+    /// The page for people at `/console` of the control plane; see [the console](console.md).
+    #[serde(default)]
+    pub console: ConsoleConfig,
     /// Upstream APIs by name. Those that bear the name of a dialect know theirs, and most of them their base URL.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// The models in the order in which they are tried.
