@@ -22,6 +22,11 @@ pub fn filter() -> PathBuf {
     path("AI_WARP_FILTER")
 }
 
+/// The folder of the client package; `None` where this run has none.
+pub(crate) fn client() -> Option<PathBuf> {
+    std::env::var_os("AI_WARP_CLIENT").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 /// The Python that has the SDKs; why there is none where they could not be installed.
 pub(crate) fn sdk_python() -> Result<PathBuf, String> {
     match std::env::var("AI_WARP_SDK_SKIPPED") {
