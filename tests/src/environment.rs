@@ -38,6 +38,14 @@ pub(crate) fn promtool() -> Result<PathBuf, String> {
     }
 }
 
+/// The browser; why there is none where its package could not be had.
+pub(crate) fn chromium() -> Result<PathBuf, String> {
+    match std::env::var("AI_WARP_CHROMIUM_SKIPPED") {
+        Ok(reason) if !reason.is_empty() => Err(reason),
+        _ => Ok(path("AI_WARP_CHROMIUM")),
+    }
+}
+
 /// A missing program is a failure and no skip: a suite that tests nothing must not be green.
 fn path(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);

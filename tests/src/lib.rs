@@ -17,6 +17,7 @@
 
 mod address;
 mod authority;
+mod browser;
 mod client;
 mod config;
 mod connection;
@@ -44,6 +45,7 @@ mod wait;
 
 pub use address::{Full, Refusing, Strange};
 pub use authority::{Authority, Identity};
+pub use browser::{Browser, Key, Page};
 pub use client::{Gateway, Reply};
 pub use config::Config;
 pub use connection::OneConnection;

@@ -66,8 +66,14 @@ fn run(verb: Verb) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match verb {
         Verb::Setup => {
-            let tools =
-                setup::install(&[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks, Need::Promtool])?;
+            let tools = setup::install(&[
+                Need::WasmTarget,
+                Need::Envoy,
+                Need::Valkey,
+                Need::Sdks,
+                Need::Promtool,
+                Need::Chromium,
+            ])?;
             for (name, path) in tools.variables() {
                 println!("{name}={}", path.display());
             }

@@ -29,7 +29,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let needs: &[Need] = if args.skip_e2e {
         &[Need::WasmTarget]
     } else {
-        &[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks, Need::Promtool]
+        &[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks, Need::Promtool, Need::Chromium]
     };
     let tools = step("setup", || setup::install(needs))?;
     if args.filter.is_none() {
@@ -44,6 +44,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     if let Some(reason) = tools.promtool_skipped() {
         eprintln!("promtool was not run: {}", reason.display());
+    }
+    if let Some(reason) = tools.browser_skipped() {
+        eprintln!("browser tests were skipped: {}", reason.display());
     }
     // cargo prints a summary per crate; this one is of them all.
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.ignored);

@@ -13,6 +13,7 @@ mod access_log;
 mod auth;
 mod balance;
 mod breaker;
+mod browser;
 mod budgets;
 mod control_planes;
 mod credentials;

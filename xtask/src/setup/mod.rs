@@ -5,6 +5,7 @@
 //! Nothing outside the cache folder is changed, but for the Rust target, which rustup keeps.
 
 mod apt;
+mod chromium;
 mod envoy;
 mod prometheus;
 mod python;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use self::chromium::Browser;
 use self::prometheus::Promtool;
 use self::sdks::Installed;
 use crate::versions::Versions;
@@ -29,6 +31,7 @@ pub(crate) enum Need {
     Valkey,
     Sdks,
     Promtool,
+    Chromium,
 }
 
 /// Where the installed programs are; `None` for one that was not asked for.
@@ -38,6 +41,7 @@ pub(crate) struct Tools {
     pub(crate) valkey: Option<PathBuf>,
     sdks: Option<Installed>,
     promtool: Option<Promtool>,
+    browser: Option<Browser>,
 }
 
 impl Tools {
@@ -58,7 +62,11 @@ impl Tools {
             Promtool::At(path) => ("AI_WARP_PROMTOOL", path.as_os_str()),
             Promtool::Skipped(reason) => ("AI_WARP_PROMTOOL_SKIPPED", reason.as_os_str()),
         });
-        programs.into_iter().chain([sdks, promtool]).flatten()
+        let browser = self.browser.as_ref().map(|browser| match browser {
+            Browser::At(path) => ("AI_WARP_CHROMIUM", path.as_os_str()),
+            Browser::Skipped(reason) => ("AI_WARP_CHROMIUM_SKIPPED", reason.as_os_str()),
+        });
+        programs.into_iter().chain([sdks, promtool, browser]).flatten()
     }
 
     /// Why metrics are not looked at with promtool, if they are not.
@@ -66,6 +74,14 @@ impl Tools {
         match &self.promtool {
             Some(Promtool::Skipped(reason)) => Some(reason),
             Some(Promtool::At(_)) | None => None,
+        }
+    }
+
+    /// Why what runs in a browser is not tested, if it is not.
+    pub(crate) fn browser_skipped(&self) -> Option<&OsStr> {
+        match &self.browser {
+            Some(Browser::Skipped(reason)) => Some(reason),
+            Some(Browser::At(_)) | None => None,
         }
     }
 
@@ -90,6 +106,7 @@ pub(crate) fn install(needs: &[Need]) -> Result<Tools> {
             Need::Envoy => tools.envoy = Some(envoy::ensure(&versions.envoy).context("Envoy")?),
             Need::Valkey => tools.valkey = Some(valkey::ensure(&versions.valkey).context("Valkey")?),
             Need::Promtool => tools.promtool = Some(prometheus::ensure().context("promtool")?),
+            Need::Chromium => tools.browser = Some(chromium::ensure().context("Chromium")?),
             Need::Sdks => tools.sdks = Some(sdks::ensure(&versions.sdks).context("the SDKs")?),
         }
     }
