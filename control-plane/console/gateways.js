@@ -12,7 +12,8 @@ export function drawGateways(gateways) {
   if (gateways.length === 0) {
     keep(byId("gateways"), [{}], () => "none", () => element("li", { class: "why" }, "No Envoy is connected."));
   } else {
-    keep(byId("gateways"), gateways, (gateway) => `${gateway.node} ${gateway.connectedAtMs}`, row);
+    const sorted = [...gateways].sort((a, b) => a.node.localeCompare(b.node, "en", { numeric: true }));
+    keep(byId("gateways"), sorted, (gateway) => `${gateway.node} ${gateway.connectedAtMs}`, row);
   }
 }
 

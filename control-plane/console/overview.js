@@ -11,7 +11,7 @@ export function drawOverview(status) {
   const ready = models.filter((model) => model.state === "ready").length;
   const current = gateways.filter((gateway) => standing(gateway) === "current").length;
   const chips = [
-    ["Configuration", config.error ? "file refused" : short(config.version), config.error ? "error" : "ready"],
+    ["Config", config.error ? "file refused" : short(config.version), config.error ? "error" : "ready"],
     ["Models", `${ready} of ${models.length} ready`, ready === models.length ? "ready" : ready ? "probing" : "error"],
     ["Envoys", gateways.length ? `${current} of ${gateways.length} current` : "none", current && current === gateways.length ? "ready" : "error"],
     ["Storage", storage.reachable ? STORES[storage.type] : "not reachable", storage.reachable ? "ready" : "error"],

@@ -11,6 +11,9 @@ use crate::setup::{self, Need};
 use crate::versions::Versions;
 use crate::workspace::Workspace;
 
+/// The variable that names the built package; `test` sets it, `up` also reads it.
+pub(crate) const CLIENT: &str = "AI_WARP_CLIENT";
+
 /// The cargo profile of its WebAssembly.
 const PROFILE: &str = "browser";
 
@@ -19,6 +22,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let package = build(workspace)?;
     println!("{}", package.display());
     Ok(())
+}
+
+/// The folder that `AI_WARP_CLIENT` names, if it does.
+pub(crate) fn from_environment() -> Option<PathBuf> {
+    std::env::var_os(CLIENT).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Builds the package; its folder.

@@ -150,7 +150,7 @@ fn cargo_test(
     }
     cargo.args(args.filter.iter());
     cargo.envs(artifacts.variables()).envs(tools.variables());
-    cargo.envs(client.map(|folder| ("AI_WARP_CLIENT", folder)));
+    cargo.envs(client.map(|folder| (client::CLIENT, folder)));
     stream_and_count(&mut cargo)
 }
 

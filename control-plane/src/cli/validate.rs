@@ -77,6 +77,7 @@ fn summary(loaded: &Loaded) -> Value {
             "port": control_plane.port,
             "xdsPort": control_plane.xds_port,
         },
+        "console": {"enabled": loaded.config.console.enabled},
         "providers": providers,
         "models": models,
         "routes": routes,
