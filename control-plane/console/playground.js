@@ -55,6 +55,7 @@ function request() {
     temperature: number("temperature"),
     maxTokens: number("max-tokens"),
     sessionId: value("session") || undefined,
+    resume: byId("resume").checked,
     ...chosenModels(),
   };
 }

@@ -46,7 +46,7 @@ async function read() {
     show(byId("session-found"), true);
   } catch (error) {
     leave();
-    note(error.message);
+    note(error.status === 404 ? "There is no such session. One that belongs to a consumer is found with its name alone." : error.message);
   }
 }
 

@@ -96,7 +96,7 @@ async fn a_prompt_is_streamed_and_a_model_that_trips_is_shown_with_its_reason() 
     let run = console.run("answered").await;
     assert_eq!(page.text(".answer").await, "word1 word2 word3 word4 word5");
     assert!(run.contains("gemini:ok"), "{run}");
-    for fact in ["[data-fact=attempts]", "[data-fact=first]", "[data-fact=total]", "[data-fact=result]"] {
+    for fact in ["[data-fact=attempts]", "[data-fact=first]", "[data-fact=total]", "[data-fact=tokens]"] {
         assert!(
             page.evaluate(&format!("document.querySelector('.run {fact}') !== null")).await == true,
             "{fact}: {run}"
