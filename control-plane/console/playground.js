@@ -35,7 +35,7 @@ export function startPlayground() {
 export function drawPlayground(fresh) {
   settings = fresh;
   drawPicker(settings);
-  show(byId("credential-field"), settings.asksForCredential);
+  show(byId("credential-field"), settings.takesCredential);
   const missing = !settings.hasClient
     ? "The control plane was started without the client package (ai-warp serve --client DIR), so no prompt can be sent from here."
     : !settings.gateway && "The configuration does not say where the gateway is: set console.gateway.";

@@ -2,7 +2,7 @@
 //!
 //! The page may talk to its own origin alone, and a gateway need not let pages of another one in. So the control plane hands its
 //! prompts on to the one gateway of `console.gateway`, at the two paths of the unified API, and what comes back as it comes.
-//! Only named headers pass, either way. The gateway's credential passes through and is kept nowhere; the control plane's own
+//! Only named headers pass, either way; how large a prompt and how long an answer may be, the gateway says. The gateway's credential passes through and is kept nowhere; the control plane's own
 //! token, which the page sends beside it, stays here.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use ai_warp_core::plugin::OWN_HEADERS;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
@@ -117,7 +117,14 @@ pub(super) async fn forward(
 /// Whether a browser says that a page of this origin asks, or nobody says anything, as programs do. Where there are no tokens,
 /// pages of others could else spend this gateway's tokens, although they would never see an answer.
 fn is_of_own_page(headers: &HeaderMap) -> bool {
-    headers.get(FETCH_SITE).is_none_or(|site| site == "same-origin")
+    if let Some(site) = headers.get(FETCH_SITE) {
+        return site == "same-origin";
+    }
+    // Older browsers say only which origin it is.
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let authority =
+        origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    authority.is_some_and(|authority| headers.get(HOST).is_some_and(|host| host == authority))
 }
 
 /// Sends a request on. The error goes on after "The gateway at …".

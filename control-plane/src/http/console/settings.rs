@@ -16,8 +16,8 @@ pub(super) struct Settings {
     /// Where prompts go; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<String>,
-    /// Whether the gateway asks for a credential.
-    asks_for_credential: bool,
+    /// Whether the gateway asks who calls.
+    takes_credential: bool,
     /// Whether there is a client package, without which no prompt can be sent.
     has_client: bool,
     prompt_path: String,
@@ -57,7 +57,7 @@ pub(super) async fn settings(State(state): State<AppState>) -> Json<Settings> {
         config: loaded.version.clone(),
         gateway: to
             .map(|to| format!("{}://{}{}", if to.tls { "https" } else { "http" }, to.authority(), to.path)),
-        asks_for_credential: gateway.auth.as_ref().is_some_and(|auth| auth.required),
+        takes_credential: gateway.auth.is_some(),
         has_client: state.0.console.client.is_there(),
         prompt_path: gateway.paths.prompt.clone(),
         stream_path: gateway.paths.stream.clone(),

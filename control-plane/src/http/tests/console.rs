@@ -130,7 +130,7 @@ async fn what_it_shows_asks_for_a_token_and_the_page_for_none() {
     assert_eq!(header(&settings, "cache-control"), "no-store");
     let settings: Value = serde_json::from_str(&text(settings).await).unwrap();
     assert_eq!(settings["gateway"], "http://127.0.0.1:3042");
-    assert_eq!((&settings["hasClient"], &settings["asksForCredential"]), (&json!(false), &json!(false)));
+    assert_eq!((&settings["hasClient"], &settings["takesCredential"]), (&json!(false), &json!(false)));
     let limits = json!({"rate": {"max": 200, "windowMs": 30_000}, "tokens": null});
     assert_eq!(settings["models"], json!([{"id": "openai:m", "limits": limits}]));
     assert_eq!(
@@ -142,7 +142,7 @@ async fn what_it_shows_asks_for_a_token_and_the_page_for_none() {
 
 #[tokio::test]
 async fn without_tokens_only_this_machine_by_its_own_names_is_let_in() {
-    let test = configured("console: {enabled: true}\n");
+    let test = configured("console: {enabled: true}\nserver: {port: 0}\n");
     for (host, expected) in [
         ("127.0.0.1:18000", StatusCode::OK),
         ("localhost", StatusCode::OK),
@@ -159,10 +159,18 @@ async fn without_tokens_only_this_machine_by_its_own_names_is_let_in() {
             );
         }
     }
-    for (site, expected) in [("cross-site", StatusCode::FORBIDDEN), ("same-site", StatusCode::FORBIDDEN)] {
-        let headers = [("host", "localhost"), ("sec-fetch-site", site)];
-        let refused = request(&test, "POST", "/console/gateway/api/v1/stream", &headers).await;
-        assert_eq!(refused.status(), expected, "{site}");
+    let (refused, nowhere) = (StatusCode::FORBIDDEN, StatusCode::BAD_GATEWAY);
+    for (header, expected) in [
+        (("sec-fetch-site", "cross-site"), refused),
+        (("sec-fetch-site", "same-site"), refused),
+        (("sec-fetch-site", "same-origin"), nowhere),
+        (("origin", "https://elsewhere.example"), refused),
+        (("origin", "null"), refused),
+        (("origin", "http://localhost:18000"), nowhere),
+    ] {
+        let headers = [("host", "localhost:18000"), header];
+        let response = request(&test, "POST", "/console/gateway/api/v1/stream", &headers).await;
+        assert_eq!(response.status(), expected, "{header:?}");
     }
 }
 
