@@ -46,6 +46,27 @@ pub(crate) fn chromium() -> Result<PathBuf, String> {
     }
 }
 
+/// Node.
+pub(crate) fn node() -> PathBuf {
+    path("AI_WARP_NODE")
+}
+
+/// The folder of the client's package, which is more than a file.
+pub(crate) fn client() -> PathBuf {
+    let package = std::env::var_os("AI_WARP_CLIENT").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let package = package.expect("AI_WARP_CLIENT is not set; run `cargo xtask test`");
+    assert!(package.join("index.js").is_file(), "{} is no package of the client", package.display());
+    package
+}
+
+/// The TypeScript compiler's script; why there is none where it could not be installed.
+pub(crate) fn typescript() -> Result<PathBuf, String> {
+    match std::env::var("AI_WARP_TYPESCRIPT_SKIPPED") {
+        Ok(reason) if !reason.is_empty() => Err(reason),
+        _ => Ok(path("AI_WARP_TYPESCRIPT")),
+    }
+}
+
 /// A missing program is a failure and no skip: a suite that tests nothing must not be green.
 fn path(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
