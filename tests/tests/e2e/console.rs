@@ -211,6 +211,47 @@ async fn a_session_is_gone_on_with_read_and_deleted_once_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_needs_somebody_is_told_and_is_gone_once_mended() {
+    let builder = Stack::builder().models(["openai:ok~status=401", "gemini:ok"]).set("breaker.failures", 1);
+    let Some(mut console) = Console::open(builder).await else { return };
+    let page = console.page.clone();
+    assert_eq!(page.evaluate("document.querySelector('#problems').hidden").await, true);
+    console.send("hello").await;
+    console.run("answered").await;
+    page.wait_for(
+        "the key is told of",
+        "document.querySelector('#problems').innerText.includes('refuses the key')",
+    )
+    .await;
+
+    let before = page.text("#control-plane").await;
+    console.stack.config.write_text("models: [1");
+    page.wait_for(
+        "the file is refused",
+        "document.querySelector('#overview').innerText.includes('file refused')",
+    )
+    .await;
+    let problems = page.text("#problems").await;
+    assert!(problems.contains("ai-warp.yaml") && problems.contains("the one before goes on"), "{problems}");
+    console.stack.config.models(["gemini:ok"]).write();
+    page.wait_for("the new one is in force", "document.querySelectorAll('#models > li').length === 1").await;
+    page.wait_for("nothing is wrong", "document.querySelector('#problems').hidden").await;
+    assert_ne!(page.text("#control-plane").await, before);
+    // What can be chosen has changed with it.
+    page.wait_for("one model is left", "document.querySelector('#route').innerText.includes('1 model')")
+        .await;
+    console.expect_no_complaints();
+
+    console.stack.control_plane.kill();
+    page.wait_for("it is gone", "document.querySelector('#live[data-state=away]') !== null").await;
+    assert_eq!(
+        page.evaluate("document.querySelectorAll('#models > li').length").await,
+        1,
+        "what was known stays"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fails_is_shown_with_its_code() {
     let builder =
         Stack::builder().models(["openai:ok~error-event=2~chunk-delay=100"]).set("limits.retry.max", 0);

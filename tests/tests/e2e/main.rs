@@ -15,6 +15,7 @@ mod balance;
 mod breaker;
 mod browser;
 mod budgets;
+mod client;
 mod console;
 mod control_planes;
 mod credentials;

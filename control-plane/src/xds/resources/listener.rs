@@ -91,7 +91,7 @@ fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectio
         http_filters: server
             .cors
             .iter()
-            .map(|_| cors::filter())
+            .flat_map(cors::filters)
             .chain(auth::filters())
             .chain([gateway_filter, router()])
             .collect(),
@@ -107,7 +107,13 @@ fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectio
         )],
         access_log: access_log::loggers(gateway),
         tracing: tracing::tracing(gateway),
-        local_reply_config: Some(LocalReplyConfig { mappers: typed_replies(), ..Default::default() }),
+        local_reply_config: Some(LocalReplyConfig {
+            mappers: match &server.cors {
+                Some(cors) => cors::with_pages(typed_replies(), gateway, cors),
+                None => typed_replies(),
+            },
+            ..Default::default()
+        }),
         normalize_path: Some(truth(true)),
         merge_slashes: true,
         server_name: "ai-warp".to_owned(),
