@@ -132,6 +132,8 @@ export interface AskResponse {
   result: AiResponseResult
   /** `false` where the turn is not stored yet. */
   stored?: boolean
+  /** Tokens read and generated; absent where the provider does not say. */
+  usage?: { inputTokens: number, outputTokens: number }
 }
 export type AskResponseData = AskResponse
 
