@@ -4,8 +4,8 @@ use ai_warp_simulator::{Outcome, RecordedRequest};
 use ai_warp_tests::{Browser, Cutting, PATIENCE, Refusing, Stack, client_page, expect_types, node_checks};
 use serde_json::{Value, json};
 
-/// Whether the gateway's streams can be come back to.
-const RESUMABLE: bool = false;
+/// Whether streams of a gateway can be come back to, for each gateway that is tried.
+const RESUMABLE: &[bool] = &[false];
 
 /// At least so many checks there are: a suite that does nothing is not green.
 const OF_CONTRACT: usize = 33;
@@ -19,10 +19,12 @@ struct Place {
     stack: Stack,
     cutting: Cutting,
     nobody: Refusing,
+    resumable: bool,
 }
 
 impl Place {
-    async fn start() -> Self {
+    /// `resumable`: whether its streams can be come back to.
+    async fn start(resumable: bool) -> Self {
         let models = [
             "openai:ok",
             "openai:down",
@@ -42,16 +44,18 @@ impl Place {
         ];
         let numbers =
             (0..20).map(|number| format!("openai:n{number}~text=number-{number}~split-random={number}"));
-        let stack = Stack::builder()
+        let mut builder = Stack::builder()
             .models(models.into_iter().map(str::to_owned).chain(numbers))
             .set("routes", json!([{"name": "other", "models": ["deepseek:ok"]}]))
             // A model that failed once rests.
             .set("breaker.failures", 1)
-            .set("server.cors", json!({"origins": ["*"]}))
-            .start()
-            .await;
+            .set("server.cors", json!({"origins": ["*"]}));
+        if resumable {
+            builder = builder.set("streams.resumable", true);
+        }
+        let stack = builder.start().await;
         let cutting = Cutting::start(stack.gateway().address(), CUT_AFTER).await;
-        Self { stack, cutting, nobody: Refusing::new() }
+        Self { stack, cutting, nobody: Refusing::new(), resumable }
     }
 
     fn to_json(&self) -> Value {
@@ -59,7 +63,7 @@ impl Place {
             "url": format!("http://{}", self.stack.gateway().address()),
             "cutting": format!("http://{}", self.cutting.address()),
             "nobody": format!("http://{}", self.nobody.address()),
-            "resumable": RESUMABLE,
+            "resumable": self.resumable,
         })
     }
 
@@ -71,7 +75,7 @@ impl Place {
             !of_model.is_empty() && of_model.iter().all(|request| request.outcome == Outcome::AbortedByClient)
         };
         // A stream that may be come back to goes on without its client for a while.
-        let left: &[&str] = if RESUMABLE { &["left"] } else { &["left", "aborted"] };
+        let left: &[&str] = if self.resumable { &["left"] } else { &["left", "aborted"] };
         let all = |requests: &[RecordedRequest]| left.iter().all(|model| abandoned(requests, model));
         self.stack.simulator.wait_for(all, PATIENCE).await.unwrap();
     }
@@ -85,16 +89,18 @@ async fn in_node_it_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_node_it_speaks_with_a_real_gateway() {
-    let place = Place::start().await;
-    let passed = node_checks("gateway.test.mjs", Some(&place.to_json().to_string())).await;
-    assert!(passed.len() >= OF_GATEWAY, "{passed:?}");
-    place.expect_left().await;
+    for resumable in RESUMABLE {
+        let place = Place::start(*resumable).await;
+        let passed = node_checks("gateway.test.mjs", Some(&place.to_json().to_string())).await;
+        assert!(passed.len() >= OF_GATEWAY, "{passed:?}");
+        place.expect_left().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_browser_it_does_the_same() {
     let Some(browser) = Browser::start().await else { return };
-    let place = Place::start().await;
+    let place = Place::start(RESUMABLE.contains(&true)).await;
     let ways = [place.stack.gateway().address(), &place.cutting.address(), &place.nobody.address()];
     let server = client_page(&ways).await;
     let page = browser.page().await;

@@ -23,6 +23,9 @@ const FILTER: &str = "envoy.filters.http.cors";
 /// What the gateway's paths take.
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 
+/// The place of a stream where it can be come back to.
+const STREAM_HEADER: &str = "x-ai-warp-stream";
+
 /// Request headers that a page may set, beside that of the session: those of clients and of the official SDKs.
 const REQUEST_HEADERS: &str = "authorization, content-type, accept, x-api-key, api-key, anthropic-version, anthropic-beta, \
                                anthropic-dangerous-direct-browser-access, openai-organization, openai-project, openai-beta, \
@@ -60,6 +63,7 @@ fn exposed_headers(gateway: &Gateway) -> String {
         ATTEMPTS_HEADER,
         DROPPED_HEADER,
         STORED_HEADER,
+        STREAM_HEADER,
         "retry-after",
         "x-request-id",
     ];
