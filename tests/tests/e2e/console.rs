@@ -211,6 +211,23 @@ async fn a_session_is_gone_on_with_read_and_deleted_once_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_may_be_resumable() {
+    let Some(console) = Console::open(Stack::builder().models(["openai:ok"])).await else { return };
+    let page = &console.page;
+    page.evaluate("document.querySelector('#options').open = true").await;
+    console.tab_to("#resume").await;
+    page.press(Key::Space).await;
+    assert_eq!(page.evaluate("document.querySelector('#resume').checked").await, true);
+    page.evaluate("document.querySelector('#prompt').focus()").await;
+    for words in ["word1", "word1 word2"] {
+        console.send(&format!("!words {}", words.split(' ').count())).await;
+        console.run("answered").await;
+        assert_eq!(page.text(".answer").await, words);
+    }
+    console.expect_no_complaints();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_needs_somebody_is_told_and_is_gone_once_mended() {
     let builder = Stack::builder().models(["openai:ok~status=401", "gemini:ok"]).set("breaker.failures", 1);
     let Some(mut console) = Console::open(builder).await else { return };
