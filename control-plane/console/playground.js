@@ -99,6 +99,7 @@ function ai() {
   return client.buildClient({
     url: new URL("gateway", location.href).href,
     headers: { ...operatorHeaders(), ...(credential && { "x-gateway-authorization": `Bearer ${credential}` }) },
+    timeout: settings.longestWaitMs,
     promptPath: settings.promptPath,
     streamPath: settings.streamPath,
   });

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_warp_core::config::BaseUrl;
+use ai_warp_core::config::{BaseUrl, Gateway};
 use ai_warp_core::error::ErrorCode;
 use ai_warp_core::plugin::OWN_HEADERS;
 use axum::Json;
@@ -91,8 +91,7 @@ pub(super) async fn forward(
         let message = format!("{MAX_PROMPTS} prompts of the console are under way");
         return failed(StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_PROMPTS", &message);
     };
-    let deadline = Duration::from_millis(loaded.gateway.longest_timeout_ms()) + SLACK;
-    let response = match timeout(deadline, send(&gateway, &path, request)).await {
+    let response = match timeout(longest_wait(&loaded.gateway), send(&gateway, &path, request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(reason)) => {
             tracing::warn!(gateway = gateway.authority(), "a prompt of the console went nowhere: {reason}");
@@ -112,6 +111,11 @@ pub(super) async fn forward(
         frame
     });
     Response::from_parts(parts, Body::new(body))
+}
+
+/// How long an answer may take until it begins, on any route.
+pub(super) fn longest_wait(gateway: &Gateway) -> Duration {
+    Duration::from_millis(gateway.longest_timeout_ms()) + SLACK
 }
 
 /// Whether a browser says that a page of this origin asks, or nobody says anything, as programs do. Where there are no tokens,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::super::AppState;
+use super::forward::longest_wait;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,6 +21,8 @@ pub(super) struct Settings {
     takes_credential: bool,
     /// Whether there is a client package, without which no prompt can be sent.
     has_client: bool,
+    /// Longest wait for an answer to begin, in milliseconds; more than the gateway itself waits.
+    longest_wait_ms: u64,
     prompt_path: String,
     stream_path: String,
     session_header: String,
@@ -59,6 +62,7 @@ pub(super) async fn settings(State(state): State<AppState>) -> Json<Settings> {
             .map(|to| format!("{}://{}{}", if to.tls { "https" } else { "http" }, to.authority(), to.path)),
         takes_credential: gateway.auth.is_some(),
         has_client: state.0.console.client.is_there(),
+        longest_wait_ms: longest_wait(gateway).as_millis() as u64,
         prompt_path: gateway.paths.prompt.clone(),
         stream_path: gateway.paths.stream.clone(),
         session_header: gateway.session_header.clone(),
