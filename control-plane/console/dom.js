@@ -51,7 +51,10 @@ export function keep(parent, items, key, make) {
   old.forEach((child) => child.remove());
 }
 
-/** What a person opened stays open, and what has the focus keeps it, by the `data-part` that both have. */
+/**
+ * What a person opened stays open, and what has the focus keeps it, by the `data-part` that both have; where it cannot be pressed
+ * any more, what is beside it takes the focus.
+ */
 function carryOver(old, fresh) {
   if (!old) return;
   for (const details of old.querySelectorAll("details[open]")) {
@@ -59,5 +62,7 @@ function carryOver(old, fresh) {
     if (same) same.open = true;
   }
   const part = old.contains(document.activeElement) && document.activeElement.dataset.part;
-  if (part) queueMicrotask(() => fresh.querySelector(`[data-part="${part}"]`)?.focus());
+  if (!part) return;
+  const same = fresh.querySelector(`[data-part="${part}"]`);
+  queueMicrotask(() => (same?.disabled ? fresh.querySelector("button:not(:disabled)") : same)?.focus());
 }

@@ -155,6 +155,8 @@ async fn models_are_chosen_in_an_order_and_a_stream_is_stopped_by_keys_alone() {
     page.press(Key::Space).await;
     let first = "document.querySelector('#picked .name').textContent";
     assert_eq!(page.evaluate(first).await, stalls);
+    let focus = "document.activeElement.closest('li')?.querySelector('.name').textContent";
+    assert_eq!(page.evaluate(focus).await, stalls, "the focus goes with it");
 
     page.evaluate("document.querySelector('#prompt').focus()").await;
     console.send("!words 3").await;
