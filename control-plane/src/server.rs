@@ -1,6 +1,6 @@
 //! The running control plane: two ports, one configuration, an orderly end.
 //!
-//! The public port has the sessions API, the status and metrics. The xDS port is for gateways: xDS itself, sync, and the
+//! The public port has the sessions API, the status, metrics and the console. The xDS port is for gateways: xDS itself, sync, and the
 //! sessions they forward, over HTTP/1.1 or HTTP/2, whichever the caller speaks, with TLS where that is configured.
 
 mod drain;
@@ -23,7 +23,9 @@ use tokio::time::timeout;
 use self::tls::GuardedListener;
 use crate::config::{self, ConfigError, ConfigWatch, Env};
 use crate::filter_code::{FilterCode, FilterCodeError};
-use crate::http::{AppState, Parts, Peer, TurnCounters, public_router, sync_router};
+use crate::http::{
+    AppState, ClientFiles, ClientFilesError, Console, Parts, Peer, TurnCounters, public_router, sync_router,
+};
 use crate::metrics::{self, Following, Metrics};
 use crate::shared::Shared;
 use crate::store::{Store, StoreError};
@@ -47,6 +49,9 @@ pub enum StartError {
     /// The filter is not usable.
     #[error(transparent)]
     Filter(#[from] FilterCodeError),
+    /// The client package is not usable.
+    #[error(transparent)]
+    Client(#[from] ClientFilesError),
     /// The store's parameters are not usable.
     #[error("storage.valkey: {0}")]
     Store(#[from] StoreError),
@@ -65,6 +70,17 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What a control plane reads from files.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The configuration.
+    pub config: &'a Path,
+    /// The filter's WebAssembly module.
+    pub filter: &'a Path,
+    /// The folder of the client package, for the console's playground.
+    pub client: Option<&'a Path>,
 }
 
 /// Where a control plane really listens; a configured port 0 is any free one.
@@ -105,13 +121,12 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]; nothing is bound where the configuration is not valid.
-    pub async fn bind(config: &Path, filter: &Path, env: Env) -> Result<Self, StartError> {
-        Self::bind_with(config, filter, env, xds::router).await
+    pub async fn bind(files: Files<'_>, env: Env) -> Result<Self, StartError> {
+        Self::bind_with(files, env, xds::router).await
     }
 
     async fn bind_with(
-        path: &Path,
-        filter: &Path,
+        Files { config: path, filter, client }: Files<'_>,
         env: Env,
         xds_router: impl FnOnce(XdsState) -> Router,
     ) -> Result<Self, StartError> {
@@ -120,6 +135,7 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let filter = Arc::new(FilterCode::read(filter)?);
+        let client = client.map(ClientFiles::read).transpose()?.unwrap_or_default();
         let at = boot.config.control_plane.clone();
         let (public, http) = listen(&at.hostname, at.port, "controlPlane.port").await?;
         let (xds, xds_address) = listen(&at.hostname, at.xds_port, "controlPlane.xdsPort").await?;
@@ -148,6 +164,7 @@ impl Server {
             fleet: Arc::clone(&fleet),
             filter: Arc::clone(&filter),
             turns: TurnCounters::default(),
+            console: Console::new(client),
             metrics: Arc::clone(&metrics),
             traces: Arc::clone(&traces),
             draining: watch::Sender::default(),

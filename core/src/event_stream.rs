@@ -71,7 +71,7 @@ impl Decoder {
                 None => self.total = Some(total_length(&self.message, self.limit)?),
                 Some(_) => {
                     let (name, payload) = read(&self.message).ok_or(Error::Damaged)?;
-                    on_event(Event { name: &name, data: &payload })?;
+                    on_event(Event { name: &name, data: &payload, ..Event::default() })?;
                     self.message.clear();
                     self.total = None;
                 }

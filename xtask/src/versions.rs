@@ -16,6 +16,7 @@ pub(crate) struct Versions {
     pub(crate) valkey: Valkey,
     pub(crate) observability: Observability,
     pub(crate) sdks: Sdks,
+    pub(crate) typescript: TypeScript,
 }
 
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,7 @@ pub(crate) struct Versions {
 pub(crate) struct Rust {
     pub(crate) image: String,
     pub(crate) wasm_target: String,
+    pub(crate) client_target: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,6 +66,13 @@ pub(crate) struct Valkey {
 pub(crate) struct Observability {
     pub(crate) prometheus: String,
     pub(crate) grafana: String,
+}
+
+/// The npm package.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct TypeScript {
+    pub(crate) version: String,
 }
 
 /// Version by name of the Python package.

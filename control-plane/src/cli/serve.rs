@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::logging::{self, LogFormat};
 use super::{Failure, print};
 use crate::config::process_env;
-use crate::server::{Addresses, DRAIN_DEADLINE, Ending, Server, StartError};
+use crate::server::{Addresses, DRAIN_DEADLINE, Ending, Files, Server, StartError};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// The filter's WebAssembly module
     #[arg(long, value_name = "PATH")]
     filter: PathBuf,
+    /// The folder of the client package, as `cargo xtask client` builds it: the console's playground needs it
+    #[arg(long, value_name = "DIR")]
+    client: Option<PathBuf>,
     /// Print {"http": ADDRESS, "xds": ADDRESS} on one line once both ports are bound
     #[arg(long)]
     announce: bool,
@@ -45,7 +48,8 @@ async fn serve(args: &Args) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
 
-    let server = Server::bind(&args.config, &args.filter, process_env()).await.map_err(failure)?;
+    let files = Files { config: &args.config, filter: &args.filter, client: args.client.as_deref() };
+    let server = Server::bind(files, process_env()).await.map_err(failure)?;
     let Addresses { http, xds } = server.addresses();
     tracing::info!(%http, %xds, "serving");
     if args.announce {
@@ -72,7 +76,9 @@ async fn serve(args: &Args) -> Result<(), Failure> {
 
 fn failure(error: StartError) -> Failure {
     match error {
-        StartError::Config(_) | StartError::Filter(_) | StartError::Store(_) => Failure::config(error),
+        StartError::Config(_) | StartError::Filter(_) | StartError::Client(_) | StartError::Store(_) => {
+            Failure::config(error)
+        }
         StartError::Bind { .. } | StartError::Metrics(_) => Failure::failed(error),
     }
 }

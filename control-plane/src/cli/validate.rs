@@ -80,6 +80,7 @@ fn summary(loaded: &Loaded) -> Value {
         "streams": loaded.gateway.streams.as_ref().map(|streams| {
             json!({"hostname": loaded.config.stream_address(), "port": streams.port})
         }),
+        "console": {"enabled": loaded.config.console.enabled},
         "providers": providers,
         "models": models,
         "routes": routes,

@@ -188,7 +188,7 @@ mod tests {
                 "providers.openai.apikey: unknown key, did you mean \"apiKey\"? (line 2)",
                 "models[1].limits.rat: unknown key, did you mean \"rate\"? (line 8)",
                 "limts: unknown key, did you mean \"limits\"? (line 9)",
-                "completelyWrong: unknown key; there is server, controlPlane, providers, models, routes, limits, \
+                "completelyWrong: unknown key; there is server, controlPlane, console, providers, models, routes, limits, \
                  auth, clientLimits, breaker, restore, storage, streams, logging, tracing, promptPath, streamPath, \
                  headerSessionIdName (line 10)",
             ]

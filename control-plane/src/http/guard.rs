@@ -1,9 +1,12 @@
 //! Who may ask. The xDS port gives away API keys, the sessions API what people said: both ask for a token where the
 //! configuration has one, and for each request anew, so that a changed token is in force at once.
 
+use std::net::IpAddr;
+
 use ai_warp_core::error::ErrorCode;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -28,13 +31,14 @@ pub(super) async fn gateways(State(state): State<AppState>, request: Request, ne
     if is_open { next.run(request).await } else { refuse("This port is for gateways that have its token") }
 }
 
-/// Lets operators through: whoever has one of `controlPlane.apiTokens`; without any, anybody on this machine.
+/// Lets operators through: whoever has one of `controlPlane.apiTokens`; without any, anybody on this machine. A page that somebody
+/// on this machine looks at is not among them, even where the name it comes from leads here: it would read along.
 pub(super) async fn operators(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let (is_open, has_tokens) = {
         let loaded = state.0.config.borrow();
         let tokens = &loaded.secrets.listeners.api_tokens;
         let is_open = match tokens.as_slice() {
-            [] => loaded.config.control_plane.is_loopback(),
+            [] => loaded.config.control_plane.is_loopback() && names_this_machine(request.headers()),
             tokens => bears_one_of(tokens, request.headers()),
         };
         (is_open, !tokens.is_empty())
@@ -42,8 +46,21 @@ pub(super) async fn operators(State(state): State<AppState>, request: Request, n
     match (is_open, has_tokens) {
         (true, _) => next.run(request).await,
         (false, true) => refuse("This needs a token of controlPlane.apiTokens"),
-        (false, false) => refuse("This is closed to the network until controlPlane.apiTokens is set"),
+        (false, false) => {
+            refuse("This is for this machine, by its own names, until controlPlane.apiTokens is set")
+        }
     }
+}
+
+/// Whether whoever asks does so by an address or name that no other machine has. Browsers always say by which one.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST) else { return true };
+    let host: Option<Authority> = host.to_str().ok().and_then(|host| host.parse().ok());
+    host.is_some_and(|host| {
+        let name = host.host().trim_start_matches('[').trim_end_matches(']');
+        let address: Result<IpAddr, _> = name.parse();
+        address.map_or_else(|_| name.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+    })
 }
 
 fn refuse(message: &str) -> Response {

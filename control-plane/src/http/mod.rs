@@ -1,8 +1,9 @@
-//! The HTTP interfaces: sessions, status and metrics for people and gateways, sync for gateways alone.
+//! The HTTP interfaces: sessions, status, metrics and the console for people, sync for gateways alone.
 //!
 //! Each is a router made from one [`AppState`], so that a test can ask it without a socket. Errors are
 //! `{"code", "message"}` everywhere, for paths and methods nobody knows as well.
 
+mod console;
 mod error;
 mod fleet;
 mod guard;
@@ -23,6 +24,7 @@ use axum::routing::get;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use self::console::{ClientFiles, ClientFilesError, Console};
 use self::sessions::Asking;
 pub(crate) use self::streams::Peer;
 use crate::config::{ConfigStatus, Loaded};
@@ -60,6 +62,8 @@ pub struct Parts {
     pub filter: Arc<FilterCode>,
     /// What became of turns so far.
     pub turns: TurnCounters,
+    /// What the page for people needs.
+    pub console: Console,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The control plane's part of traces.
@@ -104,7 +108,7 @@ impl AppState {
     }
 }
 
-/// The public API: sessions, status, readiness.
+/// The public API: sessions, status, readiness, the console.
 pub fn public_router(state: &AppState) -> Router {
     let guarded = sessions::routes(Asking::Operator)
         .route("/status", get(status::status))
@@ -112,7 +116,8 @@ pub fn public_router(state: &AppState) -> Router {
     let routes = guarded
         .route("/ready", get(status::ready))
         .route("/live", get(status::live))
-        .route("/metrics", get(metrics::metrics));
+        .route("/metrics", get(metrics::metrics))
+        .merge(console::routes(state));
     finish(routes.with_state(state.clone()), state)
 }
 

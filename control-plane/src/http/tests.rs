@@ -1,5 +1,7 @@
 //! The routers, asked without a socket.
 
+mod console;
+
 use ai_warp_core::sync::{MAX_BATCH_BODY_BYTES, MAX_FLEET_ITEMS, MAX_TURNS_PER_BATCH};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -33,6 +35,14 @@ impl Test {
 
     /// With more in its configuration, and that changed as a reload would.
     fn configured(store: Store, more: &str, change: impl FnOnce(Loaded) -> Loaded) -> Self {
+        Self::made(store, ClientFiles::default(), more, change)
+    }
+
+    fn with_client(client: ClientFiles, more: &str) -> Self {
+        Self::made(Store::Memory(MemoryStore::default()), client, more, |loaded| loaded)
+    }
+
+    fn made(store: Store, client: ClientFiles, more: &str, change: impl FnOnce(Loaded) -> Loaded) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ai-warp.yaml");
         let config = "providers: {openai: {apiKey: \"${KEY}\"}}\nmodels: [\"openai:m\"]\n";
@@ -52,6 +62,7 @@ impl Test {
             fleet: Arc::default(),
             filter: Arc::new(filter),
             turns: TurnCounters::default(),
+            console: Console::new(client),
             metrics,
             traces: Arc::default(),
             draining: watch::Sender::default(),

@@ -31,7 +31,8 @@ fn folder(control_plane: &str) -> tempfile::TempDir {
 
 async fn bind(dir: &tempfile::TempDir, xds: impl FnOnce(XdsState) -> Router) -> Result<Server, StartError> {
     let path = |name| dir.path().join(name);
-    Server::bind_with(&path("ai-warp.yaml"), &path("filter.wasm"), Arc::new(|_| None), xds).await
+    let files = Files { config: &path("ai-warp.yaml"), filter: &path("filter.wasm"), client: None };
+    Server::bind_with(files, Arc::new(|_| None), xds).await
 }
 
 impl Test {

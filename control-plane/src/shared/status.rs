@@ -18,7 +18,7 @@ pub struct SharedStatus {
     pub models: Vec<ModelStatus>,
     /// What only a person can mend.
     pub problems: Vec<String>,
-    /// The quotas of models, as far as this control plane knows: in Valkey, others may have spent more since it asked.
+    /// The quotas of models and routes, as far as this control plane knows: in Valkey, others may have spent more since it asked.
     pub quotas: Vec<QuotaStatus>,
 }
 
@@ -105,20 +105,21 @@ impl SharedStatus {
         }
         let Some(known) = known else { return status };
         let now_ms = known.clock.now_ms();
-        for model in &gateway.models {
-            for quota in [QuotaKey::ModelRate(model.id.clone()), QuotaKey::ModelTokens(model.id.clone())] {
-                let Some((limit, spent)) = limit(gateway, &quota).zip(spent(&quota, now_ms)) else {
-                    continue;
-                };
-                // One of another length is of the limit before a change.
-                if spent.window_ms == limit.window_ms {
-                    status.quotas.push(QuotaStatus {
-                        quota: name(&quota),
-                        max: limit.max,
-                        granted: spent.used,
-                        window_ends_in_ms: spent.end_ms().saturating_sub(now_ms),
-                    });
-                }
+        let of_model = |id: &String| [QuotaKey::ModelRate(id.clone()), QuotaKey::ModelTokens(id.clone())];
+        let of_route = |id: &String| [QuotaKey::RouteRate(id.clone()), QuotaKey::RouteTokens(id.clone())];
+        let of_models = gateway.models.iter().flat_map(|model| of_model(&model.id));
+        for quota in of_models.chain(gateway.routes.iter().flat_map(|route| of_route(&route.name))) {
+            let Some((limit, spent)) = limit(gateway, &quota).zip(spent(&quota, now_ms)) else {
+                continue;
+            };
+            // One of another length is of the limit before a change.
+            if spent.window_ms == limit.window_ms {
+                status.quotas.push(QuotaStatus {
+                    quota: name(&quota),
+                    max: limit.max,
+                    granted: spent.used,
+                    window_ends_in_ms: spent.end_ms().saturating_sub(now_ms),
+                });
             }
         }
         status

@@ -43,6 +43,9 @@ fn gateway() -> Gateway {
         model.restore.retry_ms = REST_MS;
         model.restore.credential_ms = DAY_MS;
     }
+    for route in &mut gateway.routes {
+        route.limits.tokens = Some(Limit { max: 100, window_ms: DAY_MS });
+    }
     gateway
 }
 
@@ -356,6 +359,11 @@ async fn status_shows_models_and_quotas(first: &Shared, second: &Shared) {
     assert_eq!((&spent["quota"], &spent["max"]), (&"modelRate:openai:m".into(), &1_000.into()));
     assert_eq!(spent["granted"], 20);
     assert!(spent["windowEndsInMs"].as_u64().unwrap() <= DAY_MS);
+    grant(first, &gateway, ask(QuotaKey::RouteTokens("default".to_owned()), 5, 5)).await;
+    let status = serde_json::to_value(first.status(&gateway)).unwrap();
+    let of_route = &status["quotas"][1];
+    assert_eq!((&of_route["quota"], &of_route["max"]), (&"routeTokens:default".into(), &100.into()));
+    assert_eq!(of_route["granted"], 5);
 }
 
 #[tokio::test(start_paused = true)]

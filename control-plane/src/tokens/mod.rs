@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use crate::config::{Env, Loaded, SecretString, Secrets, ServiceAccount};
 
 pub use request::TokenError;
+pub(crate) use request::unreachable_because;
 use request::{Client, METADATA_HOST};
 
 /// The environment variable that names another metadata server, `HOST[:PORT]`, as Google's own libraries read it.

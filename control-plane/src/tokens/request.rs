@@ -146,7 +146,7 @@ async fn send(request: Request<Full<Bytes>>) -> Result<TokenAnswer, String> {
 }
 
 /// What an error says, with its causes.
-fn unreachable_because(error: &dyn Error) -> String {
+pub(crate) fn unreachable_because(error: &dyn Error) -> String {
     let mut causes = Vec::new();
     let mut cause = Some(error);
     while let Some(error) = cause {

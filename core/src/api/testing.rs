@@ -149,7 +149,7 @@ pub(super) fn whole(reply: &dyn Reply, answer: &Streamed) -> String {
 pub(super) fn stream(reply: &mut dyn Reply, answer: &Streamed) -> String {
     let mut out = Vec::new();
     for delta in &answer.deltas {
-        let event = Event { name: b"", data: b"{}" };
+        let event = Event { name: b"", data: b"{}", ..Event::default() };
         reply.event(&about(), event, std::slice::from_ref(delta), Source::Foreign, &mut out);
     }
     reply.end(&about(), &answer.answer(), &mut out);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::fields::invalid;
 use super::request::unknown_session;
 use super::{About, Asked, Format, Outcome, Reply, Request, Session, Source, Whole};
-use crate::chat::{Answer, Chat, Delta, Message, Options, Role};
+use crate::chat::{Answer, Chat, Delta, Message, Options, Role, Usage};
 use crate::error::GatewayError;
 use crate::exchange::TurnIds;
 use crate::json;
@@ -224,6 +224,17 @@ struct PromptAnswer<'a> {
     /// `false` where the turn could not be stored in time; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<bool>,
+    /// What it took; absent where the provider does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<PromptUsage>,
+}
+
+/// Tokens, in the words of this API.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PromptUsage {
+    input_tokens: u64,
+    output_tokens: u64,
 }
 
 impl<'a> PromptAnswer<'a> {
@@ -233,6 +244,10 @@ impl<'a> PromptAnswer<'a> {
             result: answer.finish.outcome(),
             session_id: about.ids.map(|ids| ids.session),
             stored: about.stored,
+            usage: answer.usage.map(|Usage { input, output, .. }| PromptUsage {
+                input_tokens: input,
+                output_tokens: output,
+            }),
         }
     }
 }
@@ -360,6 +375,7 @@ mod tests {
                 result: Outcome::Complete,
                 session_id: Some(Uuid::nil()),
                 stored: None,
+                usage: Some(PromptUsage { input_tokens: 2, output_tokens: 1 }),
             },
         );
         write_error(&mut out, id, &GatewayError::new(ErrorCode::ProviderResponseError, "cut"));

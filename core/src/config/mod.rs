@@ -28,13 +28,13 @@ pub use gateway::{
 };
 pub use price::{PICOS_PER_MICRO, Price};
 pub use schema::{
-    ApiKeyConfig, AuthConfig, AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ConsumerConfig,
-    ControlPlaneConfig, CookieConfig, CookieEntry, CorsConfig, EndpointConfig, EndpointSecret, GcpConfig,
-    JwksConfig, JwksEntry, JwtConfig, LimitsConfig, LoggingConfig, MemoryConfig, ModelConfig, ModelEntry,
-    ModelLimitsConfig, Names, OtlpConfig, PriceConfig, ProviderConfig, RateConfig, RestoreConfig,
-    RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig, RouteModelEntry,
-    SecretRole, ServerConfig, StorageConfig, StorageType, StreamsConfig, TlsConfig, TokensConfig,
-    TracingConfig, ValkeyConfig, WebhookConfig,
+    ApiKeyConfig, AuthConfig, AwsConfig, BreakerConfig, ClientLimitsConfig, Config, ConsoleConfig,
+    ConsumerConfig, ControlPlaneConfig, CookieConfig, CookieEntry, CorsConfig, EndpointConfig,
+    EndpointSecret, GcpConfig, JwksConfig, JwksEntry, JwtConfig, LimitsConfig, LoggingConfig, MemoryConfig,
+    ModelConfig, ModelEntry, ModelLimitsConfig, Names, OtlpConfig, PriceConfig, ProviderConfig, RateConfig,
+    RestoreConfig, RetryConfig, RouteConfig, RouteLimitsConfig, RouteMatchConfig, RouteModelConfig,
+    RouteModelEntry, SecretRole, ServerConfig, StorageConfig, StorageType, StreamsConfig, TlsConfig,
+    TokensConfig, TracingConfig, ValkeyConfig, WebhookConfig,
 };
 pub use secret::{Secret, SecretError};
 pub use time_window::TimeWindow;

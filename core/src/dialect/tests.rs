@@ -410,7 +410,10 @@ fn every_event_of_a_stream_is_read() {
         (DialectName::Gemini, r#"{"usageMetadata":{}}"#, "", None),
     ] {
         let mut deltas = Vec::new();
-        dialect(name).events().read(Event { name: b"", data: data.as_bytes() }, &mut deltas).unwrap();
+        dialect(name)
+            .events()
+            .read(Event { name: b"", data: data.as_bytes(), ..Event::default() }, &mut deltas)
+            .unwrap();
         let (mut read, mut end) = (String::new(), None);
         for delta in deltas {
             match delta {

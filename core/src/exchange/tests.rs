@@ -106,7 +106,7 @@ impl Test {
 
     /// A piece of a stream.
     fn say(&mut self, text: &str) {
-        let event = Event { name: b"", data: b"" };
+        let event = Event { name: b"", data: b"", ..Event::default() };
         assert!(self.exchange.take_event(event, &[Delta::Text(text.into())], &mut Vec::new()));
     }
 

@@ -62,7 +62,7 @@ const MISSING: &str = "a credential is missing";
 const NOT_ACCEPTED: &str = "the credential is not accepted";
 
 /// An entry of `auth.apiKeys`.
-fn entry(consumer: &str, key: &str) -> Value {
+pub(crate) fn entry(consumer: &str, key: &str) -> Value {
     let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
     json!({"consumer": consumer, "hash": format!("sha256:{hash}")})
 }

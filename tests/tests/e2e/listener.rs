@@ -73,6 +73,7 @@ async fn with_mutual_tls_it_serves_only_clients_of_its_authority() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_named_origins_may_call_it_from_browsers() {
     let stack = Stack::builder()
+        .models(["openai:ok", "openai:m~status=400"])
         .set("server.cors", json!({"origins": ["https://app.example"], "maxAge": "5m"}))
         .start()
         .await;
@@ -101,6 +102,21 @@ async fn pages_of_named_origins_may_call_it_from_browsers() {
             (status, "https://app.example")
         );
         assert!(reply.header("access-control-expose-headers").contains("x-session-id"));
+    }
+    // What the gateway answers once a provider has refused is an answer that Envoy sends past its filters.
+    for stream in [false, true] {
+        for (origin, readable) in
+            [("https://app.example", "https://app.example"), ("https://evil.example", "")]
+        {
+            let body = json!({"prompt": "hi", "models": ["openai:m~status=400"], "stream": stream});
+            let request = stack.gateway().request(Method::POST, "/api/v1/prompt").json(&body);
+            let reply = ai_warp_tests::Reply::of(request.header("origin", origin)).await;
+            let allowed = reply.header("access-control-allow-origin");
+            assert_eq!(reply.error(), (400, "PROVIDER_BAD_REQUEST_ERROR".to_owned()), "streamed {stream}");
+            assert_eq!(allowed, readable, "streamed {stream}");
+            let exposed = reply.header("access-control-expose-headers");
+            assert_eq!(exposed.contains("retry-after"), !readable.is_empty(), "streamed {stream}");
+        }
     }
     for (path, status) in [("/v1/models", 200), ("/v1/nothing", 404), ("/api/v1/sessions/x", 404)] {
         let request = stack.gateway().request(Method::GET, path).header("origin", "https://app.example");

@@ -15,6 +15,7 @@ async fn an_answer_is_text_result_and_session() {
         "text": "openai/ok: Say hello. [system=-] [history=0] [temperature=-] [max=-]",
         "result": "COMPLETE",
         "sessionId": session,
+        "usage": {"inputTokens": 2, "outputTokens": 7},
     });
     assert_eq!(reply.json(), expected);
     assert_eq!(reply.header("x-session-id"), session.to_string());

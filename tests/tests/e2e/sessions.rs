@@ -182,10 +182,10 @@ fn keys(object: &Value) -> Vec<String> {
 async fn without_storage_there_are_no_sessions() {
     let stack = Stack::builder().storage("none").start().await;
     let reply = stack.prompt(json!({"prompt": "hi"})).await;
-    assert_eq!(keys(&reply.json()), ["result", "text"]);
+    assert_eq!(keys(&reply.json()), ["result", "text", "usage"]);
     assert_eq!((reply.header("x-session-id"), reply.header("x-ai-warp-stored")), ("", ""));
     let transcript = stack.stream(json!({"prompt": "hi"})).await.rest().await;
-    assert_eq!(keys(transcript.end()), ["result", "text"]);
+    assert_eq!(keys(transcript.end()), ["result", "text", "usage"]);
     assert_eq!(transcript.header("x-session-id"), "");
     let reply = stack.prompt(turn("hi", &Uuid::new_v4().to_string())).await;
     assert_eq!(reply.error(), (400, "OPTION_ERROR".to_owned()));

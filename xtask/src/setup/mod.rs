@@ -5,10 +5,13 @@
 //! Nothing outside the cache folder is changed, but for the Rust target, which rustup keeps.
 
 mod apt;
+mod chromium;
 mod envoy;
+mod node;
 mod prometheus;
 mod python;
 mod sdks;
+mod typescript;
 mod valkey;
 mod wasm_target;
 
@@ -17,8 +20,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use self::chromium::Browser;
 use self::prometheus::Promtool;
 use self::sdks::Installed;
+use self::typescript::Compiler;
 use crate::versions::Versions;
 
 /// Something a verb cannot do without.
@@ -29,6 +34,9 @@ pub(crate) enum Need {
     Valkey,
     Sdks,
     Promtool,
+    Chromium,
+    Node,
+    TypeScript,
 }
 
 /// Where the installed programs are; `None` for one that was not asked for.
@@ -38,6 +46,9 @@ pub(crate) struct Tools {
     pub(crate) valkey: Option<PathBuf>,
     sdks: Option<Installed>,
     promtool: Option<Promtool>,
+    browser: Option<Browser>,
+    node: Option<PathBuf>,
+    typescript: Option<Compiler>,
 }
 
 impl Tools {
@@ -48,7 +59,8 @@ impl Tools {
 
     /// Name and value of the variables by which tests and benchmarks find the programs.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
-        let programs = [("AI_WARP_ENVOY", &self.envoy), ("AI_WARP_VALKEY", &self.valkey)];
+        let programs =
+            [("AI_WARP_ENVOY", &self.envoy), ("AI_WARP_VALKEY", &self.valkey), ("AI_WARP_NODE", &self.node)];
         let programs = programs.map(|(name, path)| path.as_ref().map(|path| (name, path.as_os_str())));
         let sdks = self.sdks.as_ref().map(|sdks| match sdks {
             Installed::Python(python) => ("AI_WARP_SDK_PYTHON", python.as_os_str()),
@@ -58,7 +70,15 @@ impl Tools {
             Promtool::At(path) => ("AI_WARP_PROMTOOL", path.as_os_str()),
             Promtool::Skipped(reason) => ("AI_WARP_PROMTOOL_SKIPPED", reason.as_os_str()),
         });
-        programs.into_iter().chain([sdks, promtool]).flatten()
+        let browser = self.browser.as_ref().map(|browser| match browser {
+            Browser::At(path) => ("AI_WARP_CHROMIUM", path.as_os_str()),
+            Browser::Skipped(reason) => ("AI_WARP_CHROMIUM_SKIPPED", reason.as_os_str()),
+        });
+        let typescript = self.typescript.as_ref().map(|compiler| match compiler {
+            Compiler::At(path) => ("AI_WARP_TYPESCRIPT", path.as_os_str()),
+            Compiler::Skipped(reason) => ("AI_WARP_TYPESCRIPT_SKIPPED", reason.as_os_str()),
+        });
+        programs.into_iter().chain([sdks, promtool, browser, typescript]).flatten()
     }
 
     /// Why metrics are not looked at with promtool, if they are not.
@@ -66,6 +86,22 @@ impl Tools {
         match &self.promtool {
             Some(Promtool::Skipped(reason)) => Some(reason),
             Some(Promtool::At(_)) | None => None,
+        }
+    }
+
+    /// Why what runs in a browser is not tested, if it is not.
+    pub(crate) fn browser_skipped(&self) -> Option<&OsStr> {
+        match &self.browser {
+            Some(Browser::Skipped(reason)) => Some(reason),
+            Some(Browser::At(_)) | None => None,
+        }
+    }
+
+    /// Why the types of the client's package are not checked, if they are not.
+    pub(crate) fn typescript_skipped(&self) -> Option<&OsStr> {
+        match &self.typescript {
+            Some(Compiler::Skipped(reason)) => Some(reason),
+            Some(Compiler::At(_)) | None => None,
         }
     }
 
@@ -85,11 +121,17 @@ pub(crate) fn install(needs: &[Need]) -> Result<Tools> {
     for need in needs {
         match need {
             Need::WasmTarget => {
-                wasm_target::ensure(&versions.rust.wasm_target).context("the wasm target")?;
+                wasm_target::ensure(&versions.rust.wasm_target).context("the filter's target")?;
+                wasm_target::ensure(&versions.rust.client_target).context("the client's target")?;
             }
             Need::Envoy => tools.envoy = Some(envoy::ensure(&versions.envoy).context("Envoy")?),
             Need::Valkey => tools.valkey = Some(valkey::ensure(&versions.valkey).context("Valkey")?),
             Need::Promtool => tools.promtool = Some(prometheus::ensure().context("promtool")?),
+            Need::Chromium => tools.browser = Some(chromium::ensure().context("Chromium")?),
+            Need::Node => tools.node = Some(node::ensure().context("Node")?),
+            Need::TypeScript => {
+                tools.typescript = Some(typescript::ensure(&versions.typescript).context("TypeScript")?);
+            }
             Need::Sdks => tools.sdks = Some(sdks::ensure(&versions.sdks).context("the SDKs")?),
         }
     }

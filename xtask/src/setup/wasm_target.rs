@@ -1,4 +1,4 @@
-//! The Rust target the filter is compiled to.
+//! The Rust targets the filter and the client are compiled to.
 
 use std::process::Command;
 

@@ -101,6 +101,9 @@ pub(super) fn config_text(answers: &Answers) -> String {
     line("\n# Where the gateway listens.");
     line(&format!("server:\n  hostname: 127.0.0.1\n  port: {}", answers.port));
     line(
+        "\n# A page to try it and to look at it, at http://127.0.0.1:18000/console.\nconsole:\n  enabled: true",
+    );
+    line(
         "\n# Upstream APIs. The keys are read from the environment, or from .env beside this file.\nproviders:",
     );
     for (provider, _) in &answers.providers {

@@ -1,5 +1,7 @@
 //! Pages of other origins: Envoy's CORS filter, which answers preflights before anybody is asked for a credential.
 
+mod replies;
+
 use std::collections::HashMap;
 
 use ai_warp_core::config::{CorsConfig, Gateway};
@@ -13,11 +15,16 @@ use envoy_types::pb::google::protobuf::Any;
 
 use super::proto::{any, extension, http_filter, matches, set_header, truth};
 
+pub(super) use self::replies::with_pages;
+
 /// Name of the filter.
 const FILTER: &str = "envoy.filters.http.cors";
 
 /// What the gateway's paths take.
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
+
+/// The place of a stream where it can be come back to.
+const STREAM_HEADER: &str = "x-ai-warp-stream";
 
 /// Request headers that a page may set, beside that of the session: those of clients and of the official SDKs.
 const REQUEST_HEADERS: &str = "authorization, content-type, accept, x-api-key, api-key, anthropic-version, anthropic-beta, \
@@ -26,28 +33,19 @@ const REQUEST_HEADERS: &str = "authorization, content-type, accept, x-api-key, a
                                x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-poll-helper, \
                                x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";
 
-/// The filter.
-pub(super) fn filter() -> HttpFilter {
-    http_filter(extension(FILTER, &Cors {}))
+/// The filter, and the one that remembers the page for local replies.
+pub(super) fn filters(cors: &CorsConfig) -> [HttpFilter; 2] {
+    [http_filter(extension(FILTER, &Cors {})), replies::remember(cors)]
 }
 
 /// What it goes by, for the virtual host.
 pub(super) fn policy(gateway: &Gateway, cors: &CorsConfig) -> HashMap<String, Any> {
     let session = &gateway.session_header;
-    let exposed = [
-        session,
-        MODEL_HEADER,
-        ATTEMPTS_HEADER,
-        DROPPED_HEADER,
-        STORED_HEADER,
-        "retry-after",
-        "x-request-id",
-    ];
     let policy = CorsPolicy {
         allow_origin_string_match: cors.origins.iter().map(|origin| origin_matcher(origin)).collect(),
         allow_methods: METHODS.to_owned(),
         allow_headers: format!("{REQUEST_HEADERS}, {session}"),
-        expose_headers: exposed.join(", "),
+        expose_headers: exposed_headers(gateway),
         max_age: (cors.max_age.millis() / 1_000).to_string(),
         allow_credentials: Some(truth(cors.credentials)),
         // Nobody else here would know what to do with them.
@@ -55,6 +53,21 @@ pub(super) fn policy(gateway: &Gateway, cors: &CorsConfig) -> HashMap<String, An
         ..Default::default()
     };
     HashMap::from([(FILTER.to_owned(), any(&policy))])
+}
+
+/// Response headers that a page may read.
+fn exposed_headers(gateway: &Gateway) -> String {
+    let exposed = [
+        gateway.session_header.as_str(),
+        MODEL_HEADER,
+        ATTEMPTS_HEADER,
+        DROPPED_HEADER,
+        STORED_HEADER,
+        STREAM_HEADER,
+        "retry-after",
+        "x-request-id",
+    ];
+    exposed.join(", ")
 }
 
 /// What the filter would add to responses that Envoy gives by itself, where it does not act. It could tell origins apart; a

@@ -83,7 +83,7 @@ fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectio
         http_filters: server
             .cors
             .iter()
-            .map(|_| cors::filter())
+            .flat_map(cors::filters)
             .chain(auth::filters())
             .chain([wasm::gateway_from_ads(), router()])
             .collect(),
@@ -99,7 +99,13 @@ fn connection_manager(gateway: &Gateway, server: &ServerConfig) -> HttpConnectio
         )],
         access_log: access_log::loggers(gateway),
         tracing: tracing::tracing(gateway),
-        local_reply_config: Some(LocalReplyConfig { mappers: typed_replies(), ..Default::default() }),
+        local_reply_config: Some(LocalReplyConfig {
+            mappers: match &server.cors {
+                Some(cors) => cors::with_pages(typed_replies(), gateway, cors),
+                None => typed_replies(),
+            },
+            ..Default::default()
+        }),
         normalize_path: Some(truth(true)),
         merge_slashes: true,
         server_name: "ai-warp".to_owned(),

@@ -264,7 +264,7 @@ fn arguments_that_are_no_object_become_one() {
     let mut reply = MessageReply::default();
     let mut out = Vec::new();
     for delta in &deltas {
-        let event = Event { name: b"", data: b"{}" };
+        let event = Event { name: b"", data: b"{}", ..Event::default() };
         reply.event(&about(), event, std::slice::from_ref(delta), Source::Foreign, &mut out);
     }
     reply.end(&about(), &answers()[2].answer(), &mut out);
@@ -285,7 +285,7 @@ fn events_of_the_same_format_are_passed_on() {
     let mut out = Vec::new();
     let mut reply = MessageReply::default();
     for (name, data) in provider {
-        let event = Event { name, data: data.as_bytes() };
+        let event = Event { name, data: data.as_bytes(), ..Event::default() };
         reply.event(&about(), event, &[Delta::Text("x".into())], Source::Native, &mut out);
     }
     let answer = answers()[0].answer();
@@ -302,7 +302,7 @@ fn events_of_the_same_format_are_passed_on() {
     // Without its last event the stream would have no end.
     let mut reply = MessageReply::default();
     let mut out = Vec::new();
-    let event = Event { name: b"message_delta", data: b"{\"type\":\"message_delta\"}" };
+    let event = Event { name: b"message_delta", data: b"{\"type\":\"message_delta\"}", ..Event::default() };
     reply.event(&about(), event, &[], Source::Native, &mut out);
     reply.end(&about(), &answer, &mut out);
     assert!(out.ends_with(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"));
@@ -312,7 +312,7 @@ fn events_of_the_same_format_are_passed_on() {
 fn another_attempt_begins_anew() {
     let mut reply = MessageReply::default();
     let mut lost = Vec::new();
-    let event = Event { name: b"message_start", data: b"{\"type\":\"message_start\"}" };
+    let event = Event { name: b"message_start", data: b"{\"type\":\"message_start\"}", ..Event::default() };
     reply.event(&about(), event, &[], Source::Native, &mut lost);
     reply.restart();
     let answer = &answers()[0];

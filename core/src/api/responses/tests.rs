@@ -242,7 +242,7 @@ fn a_stream_says_what_the_whole_says() {
 fn a_stream_that_fails_says_so_twice() {
     let mut reply = reply();
     let mut out = Vec::new();
-    let event = Event { name: b"", data: b"{}" };
+    let event = Event { name: b"", data: b"{}", ..Event::default() };
     reply.event(&about(), event, &[Delta::Text("Once".into())], Source::Foreign, &mut out);
     out.clear();
     reply.error(&GatewayError::new(ErrorCode::ProviderRequestStreamTimeoutError, "paused"), &mut out);

@@ -1,4 +1,4 @@
-//! `server` and `controlPlane`: nothing is open to a network by accident.
+//! `server`, `controlPlane` and `console`: nothing is open to a network by accident.
 
 use super::Problems;
 use crate::config::{Config, CorsConfig};
@@ -6,7 +6,7 @@ use crate::config::{Config, CorsConfig};
 /// The origin that stands for all of them.
 const ANY_ORIGIN: &str = "*";
 
-/// Checks both sections.
+/// Checks these sections.
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     if let Some(cors) = &config.server.cors {
         check_cors(cors, problems);
@@ -19,6 +19,9 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
             "opens the xDS port, which gives away API keys, to a network; set controlPlane.xdsTokens, or \
              controlPlane.xdsTls with clientCa, or bind 127.0.0.1",
         );
+    }
+    if let Err(error) = config.console.gateway(&config.server) {
+        problems.add("console.gateway", error.to_string());
     }
 }
 
@@ -79,6 +82,12 @@ mod tests {
         ] {
             assert_eq!(problems(&format!(r#""controlPlane": {{{at}}}"#)), expected, "{at}");
         }
+    }
+
+    #[test]
+    fn the_console_s_gateway_is_a_url() {
+        assert_eq!(problems(r#""console": {"enabled": true, "gateway": "http://10.0.0.7:3042"}"#), [""; 0]);
+        assert_eq!(problems(r#""console": {"gateway": "10.0.0.7:3042"}"#), ["console.gateway"]);
     }
 
     #[test]

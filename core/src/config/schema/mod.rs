@@ -4,6 +4,7 @@
 //! [`compile`](super::compile).
 
 mod auth;
+mod console;
 mod limits;
 mod models;
 mod observability;
@@ -20,6 +21,7 @@ pub use auth::{
     ApiKeyConfig, AuthConfig, ConsumerConfig, CookieConfig, CookieEntry, JwksConfig, JwksEntry, JwtConfig,
     Names, WebhookConfig,
 };
+pub use console::ConsoleConfig;
 pub use limits::{
     BreakerConfig, ClientLimitsConfig, LimitsConfig, ModelLimitsConfig, RateConfig, RestoreConfig,
     RetryConfig, TokensConfig,
@@ -47,6 +49,9 @@ pub struct Config {
     /// Where the control plane listens.
     #[serde(default)]
     pub control_plane: ControlPlaneConfig,
+    /// The page for people at `/console` of the control plane; see [the console](console.md).
+    #[serde(default)]
+    pub console: ConsoleConfig,
     /// Upstream APIs by name. Those that bear the name of a dialect know theirs, and most of them their base URL.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// The models in the order in which they are tried.

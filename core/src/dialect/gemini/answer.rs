@@ -117,7 +117,7 @@ fn finish(reason: &str) -> Option<Finish> {
 /// Reads a whole answer.
 pub(super) fn read_whole(body: &[u8]) -> Result<Answer, Failure> {
     let mut deltas = Vec::new();
-    Events::default().read(Event { name: b"", data: body }, &mut deltas)?;
+    Events::default().read(Event { name: b"", data: body, ..Event::default() }, &mut deltas)?;
     let (mut finish, mut usage, mut collector) = (None, None, Collector::default());
     for delta in &deltas {
         match delta {

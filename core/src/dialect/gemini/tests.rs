@@ -227,7 +227,7 @@ fn tools_are_chosen_by_mode() {
 fn deltas(events: &[&'static str]) -> Vec<Delta<'static>> {
     let (mut reader, mut deltas) = (answer::Events::default(), Vec::new());
     for event in events {
-        reader.read(Event { name: b"", data: event.as_bytes() }, &mut deltas).unwrap();
+        reader.read(Event { name: b"", data: event.as_bytes(), ..Event::default() }, &mut deltas).unwrap();
     }
     deltas
 }

@@ -17,12 +17,17 @@ fn what_a_failed_attempt_wrote_is_forgotten() {
     let mut test = test_of_completions(r#"{"messages":[{"role":"user","content":"p"}]}"#);
     test.begin(OPENAI, 0);
     // The provider's own, passed on as it is, and held: no content was in it.
-    let event = Event { name: b"", data: br#"{"choices":[{"delta":{"role":"assistant"}}]}"# };
+    let event =
+        Event { name: b"", data: br#"{"choices":[{"delta":{"role":"assistant"}}]}"#, ..Event::default() };
     assert!(!test.exchange.take_event(event, &[], &mut Vec::new()));
     assert_eq!(test.fail(FailureKind::Timeout, 0), Step::Go);
     test.exchange.begin_attempt(GEMINI, 0).unwrap();
     let mut out = Vec::new();
-    test.exchange.take_event(Event { name: b"", data: b"{}" }, &[Delta::Text("hi".into())], &mut out);
+    test.exchange.take_event(
+        Event { name: b"", data: b"{}", ..Event::default() },
+        &[Delta::Text("hi".into())],
+        &mut out,
+    );
     test.exchange.complete_stream(Finish::Stop, &mut test.fleet, 1);
     test.exchange.write_end(&mut out);
     let out = String::from_utf8(out).unwrap();

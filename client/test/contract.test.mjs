@@ -1,0 +1,13 @@
+// The contract in Node: `AI_WARP_CLIENT` is the folder of the built package.
+
+import { test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
+import { contract } from './contract.mjs'
+import { resume } from './resume.mjs'
+
+const client = await import(pathToFileURL(join(process.env.AI_WARP_CLIENT, 'index.js')))
+
+for (const [name, check] of Object.entries({ ...contract(client), ...resume(client) })) {
+  test(name, { timeout: 30_000 }, () => check())
+}
