@@ -186,3 +186,11 @@ async fn paths_and_the_session_header_are_what_the_configuration_says() {
     assert_eq!(reply.header("content-type"), "text/event-stream");
     assert_eq!(stack.prompt(json!({"prompt": "hi"})).await.error(), (404, "NOT_FOUND".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_a_provider_are_sent_as_they_are_written() {
+    let value = "100% of %REQ(host)% and %%";
+    let stack = Stack::builder().set("providers.openai.headers", json!({"x-note": value})).start().await;
+    assert_eq!(stack.prompt(json!({"prompt": "hi"})).await.status, 200);
+    assert_eq!(stack.simulator.requests()[0].header("x-note"), Some(value));
+}

@@ -41,7 +41,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::Any;
 
 use super::proto::{
-    any, duration, extension, from_ads, http_filter, matches, number, resource, set_header, socket,
+    any, duration, extension, from_ads, http_filter, matches, number, resource, set_literal_header, socket,
 };
 use super::secret::secret_name;
 use super::{Credential, Kind, Resource, hop, signing, wasm};
@@ -320,7 +320,7 @@ fn codec() -> HttpFilter {
 
 fn extra_headers(endpoint: &Endpoint) -> HeaderMutationFilter {
     let set = |(name, value): (&String, &String)| HeaderMutation {
-        action: Some(header_mutation::Action::Append(set_header(name, value))),
+        action: Some(header_mutation::Action::Append(set_literal_header(name, value))),
     };
     HeaderMutationFilter {
         mutations: Some(Mutations {

@@ -96,6 +96,11 @@ pub(super) fn router() -> HttpFilter {
     ))
 }
 
+/// Sets a header to what somebody has configured, and meant as it is: Envoy would read a `%` as the start of a variable.
+pub(super) fn set_literal_header(name: &str, value: &str) -> HeaderValueOption {
+    set_header(name, &value.replace('%', "%%"))
+}
+
 /// Sets a header, whatever it was.
 pub(super) fn set_header(name: &str, value: &str) -> HeaderValueOption {
     HeaderValueOption {

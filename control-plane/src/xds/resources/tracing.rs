@@ -17,7 +17,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
 use envoy_types::pb::envoy::r#type::v3::Percent;
 
-use super::proto::{any, duration, set_header, truth};
+use super::proto::{any, duration, set_header, set_literal_header, truth};
 
 /// Longest export.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -92,7 +92,9 @@ fn exporter(tracing: &Tracing) -> OpenTelemetryConfig {
                     timeout: Some(duration(EXPORT_TIMEOUT)),
                     http_upstream_type: Some(http_uri::HttpUpstreamType::Cluster(tracing.cluster.clone())),
                 }),
-                request_headers_to_add: headers.map(|(name, value)| set_header(name, value)).collect(),
+                request_headers_to_add: headers
+                    .map(|(name, value)| set_literal_header(name, value))
+                    .collect(),
                 ..Default::default()
             }),
             ..config
