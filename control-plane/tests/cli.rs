@@ -65,6 +65,7 @@ fn validate_tells_what_a_configuration_means() {
         json!({
             "server": {"hostname": "127.0.0.1", "port": 3042, "adminPort": 9901},
             "controlPlane": {"hostname": "127.0.0.1", "port": 0, "xdsPort": 0},
+            "streams": {"hostname": "127.0.0.1", "port": 3142},
             "console": {"enabled": false},
             "providers": {
                 "local": {
