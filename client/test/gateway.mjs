@@ -133,19 +133,25 @@ export const gateway = ({ buildClient }, place) => {
     },
 
     async 'a connection that is cut' () {
-      const from = client(place.cutting, { reconnect: { minDelay: 1, maxDelay: 20 } })
-      const { messages, error, text, last } = await read({ models: ['openai:severed~chunks=40~chunk-delay=10'] }, from)
+      let requests = 0
+      const fetch = (...given) => {
+        requests++
+        return globalThis.fetch(...given)
+      }
+      const from = client(place.cutting, { fetch, reconnect: { minDelay: 1, maxDelay: 20 } })
+      const { messages, error, text, last } = await read({ models: ['openai:severed~chunks=200~chunk-delay=3'] }, from)
       if (place.resumable) {
-        const expected = Array.from({ length: 40 }, (_, index) => `c${index + 1} `)
+        const expected = Array.from({ length: 200 }, (_, index) => `c${index + 1} `)
         equal([messages.slice(0, -1).map(({ content }) => content), error], [expected, undefined])
         equal([last.type, last.response.text], ['done', text])
+        ok(requests > 4, `${requests} requests`)
       } else {
-        equal([messages.length > 0, error.code, error.lastEventId], [true, 'CONNECTION_LOST', undefined])
+        equal([messages.length > 0, error.code, error.lastEventId, requests], [true, 'CONNECTION_LOST', undefined, 1])
       }
     },
 
     async 'a connection that is cut and that nobody wants back' () {
-      const { messages, error } = await read({ models: ['openai:severed~chunks=40~chunk-delay=10'], resume: false }, client(place.cutting))
+      const { messages, error } = await read({ models: ['openai:severed~chunks=200~chunk-delay=3'], resume: false }, client(place.cutting))
       equal([messages.length > 0, error.code, error.lastEventId], [true, 'CONNECTION_LOST', undefined])
     }
   }
