@@ -14,7 +14,30 @@ export const gateway = ({ buildClient }, place) => {
     return { messages, error, text, headers, last: messages.at(-1) }
   }
 
+  // Of a gateway whose streams survive their clients.
+  const ofResumable = {
+    async 'a stream is gone on with by hand' () {
+      const ask = { models: ['openai:severed~chunks=200~chunk-delay=3'] }
+      const first = await read(ask, client(place.cutting, { reconnect: false }))
+      const { code, sessionId, lastEventId } = first.error
+      equal([code, sessionId], ['CONNECTION_LOST', first.headers.get('x-session-id')])
+      equal(lastEventId, first.messages.at(-1).id)
+      const rest = await read({ ...ask, sessionId, lastEventId })
+      equal(rest.error, undefined)
+      equal(first.text + rest.text, rest.last.response.text)
+    },
+
+    async 'a stream that is not there any more' () {
+      const { headers } = await read()
+      const sessionId = headers.get('x-session-id')
+      const lastEventId = '01234567-89ab-8def-8123-456789abcdef'
+      await fails(read({ sessionId, lastEventId }), { code: 'STREAM_EXPIRED', status: 410 })
+    }
+  }
+
   return {
+    ...(place.resumable ? ofResumable : {}),
+
     async 'a direct answer' () {
       const { content, headers } = await client().ask({ prompt: 'hello', stream: false })
       equal([content.result, content.sessionId], ['COMPLETE', headers.get('x-session-id')])
