@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { contract } from './contract.mjs'
 import { resume } from './resume.mjs'
 
-const client = await import(pathToFileURL(join(process.env.AI_WARP_CLIENT, 'index.js')))
+const load = (name) => import(pathToFileURL(join(process.env.AI_WARP_CLIENT, name)))
+// Both, as a page has them: the package, and how its module is started, which tells of its memory.
+const client = { ...await load('index.js'), start: (await load('glue.js')).default }
 
 for (const [name, check] of Object.entries({ ...contract(client), ...resume(client) })) {
   test(name, { timeout: 30_000 }, () => check())

@@ -14,7 +14,30 @@ export const gateway = ({ buildClient }, place) => {
     return { messages, error, text, headers, last: messages.at(-1) }
   }
 
+  // Of a gateway whose streams survive their clients.
+  const ofResumable = {
+    async 'a stream is gone on with by hand' () {
+      const ask = { models: ['openai:severed~chunks=200~chunk-delay=3'] }
+      const first = await read(ask, client(place.cutting, { reconnect: false }))
+      const { code, sessionId, lastEventId } = first.error
+      equal([code, sessionId], ['CONNECTION_LOST', first.headers.get('x-session-id')])
+      equal(lastEventId, first.messages.at(-1).id)
+      const rest = await read({ ...ask, sessionId, lastEventId })
+      equal(rest.error, undefined)
+      equal(first.text + rest.text, rest.last.response.text)
+    },
+
+    async 'a stream that is not there any more' () {
+      const { headers } = await read()
+      const sessionId = headers.get('x-session-id')
+      const lastEventId = '01234567-89ab-8def-8123-456789abcdef'
+      await fails(read({ sessionId, lastEventId }), { code: 'STREAM_EXPIRED', status: 410 })
+    }
+  }
+
   return {
+    ...(place.resumable ? ofResumable : {}),
+
     async 'a direct answer' () {
       const { content, headers } = await client().ask({ prompt: 'hello', stream: false })
       equal([content.result, content.sessionId], ['COMPLETE', headers.get('x-session-id')])
@@ -133,19 +156,25 @@ export const gateway = ({ buildClient }, place) => {
     },
 
     async 'a connection that is cut' () {
-      const from = client(place.cutting, { reconnect: { minDelay: 1, maxDelay: 20 } })
-      const { messages, error, text, last } = await read({ models: ['openai:severed~chunks=40~chunk-delay=10'] }, from)
+      let requests = 0
+      const fetch = (...given) => {
+        requests++
+        return globalThis.fetch(...given)
+      }
+      const from = client(place.cutting, { fetch, reconnect: { minDelay: 1, maxDelay: 20 } })
+      const { messages, error, text, last } = await read({ models: ['openai:severed~chunks=200~chunk-delay=3'] }, from)
       if (place.resumable) {
-        const expected = Array.from({ length: 40 }, (_, index) => `c${index + 1} `)
+        const expected = Array.from({ length: 200 }, (_, index) => `c${index + 1} `)
         equal([messages.slice(0, -1).map(({ content }) => content), error], [expected, undefined])
         equal([last.type, last.response.text], ['done', text])
+        ok(requests > 4, `${requests} requests`)
       } else {
-        equal([messages.length > 0, error.code, error.lastEventId], [true, 'CONNECTION_LOST', undefined])
+        equal([messages.length > 0, error.code, error.lastEventId, requests], [true, 'CONNECTION_LOST', undefined, 1])
       }
     },
 
     async 'a connection that is cut and that nobody wants back' () {
-      const { messages, error } = await read({ models: ['openai:severed~chunks=40~chunk-delay=10'], resume: false }, client(place.cutting))
+      const { messages, error } = await read({ models: ['openai:severed~chunks=200~chunk-delay=3'], resume: false }, client(place.cutting))
       equal([messages.length > 0, error.code, error.lastEventId], [true, 'CONNECTION_LOST', undefined])
     }
   }

@@ -9,7 +9,7 @@ const quick = { minDelay: 1, maxDelay: 4, maxAttempts: 3 }
 
 const texts = (messages) => messages.map((message) => message.content ?? message.response?.text ?? message.error.code)
 
-export const resume = ({ buildClient }) => {
+export const resume = ({ buildClient, start }) => {
   const client = (fetch, options) => buildClient({ url: 'http://gateway', fetch, reconnect: quick, ...options })
   const read = async (fetch, options, ask) => {
     const { stream } = await client(fetch, options).ask({ prompt: 'hi', ...ask })
@@ -145,6 +145,26 @@ export const resume = ({ buildClient }) => {
       await iterator.return()
       equal([(await next).done, aborting.asked.length, leaving.asked.length], [true, 1, 1])
       ok(Date.now() - started < 30_000, 'it waited')
+    },
+
+    async 'what is over is freed' () {
+      // The module's own memory, which grows by pages and never shrinks.
+      const { memory } = await start()
+      const round = async () => {
+        const { fetch } = answering(resumable([content(1, 'x'.repeat(10_000))], { then: 'break' }), resumable([end(2)]))
+        await read(fetch)
+        const left = answering(resumable([content(1), content(2)], { then: 'hang' }))
+        for await (const message of (await client(left.fetch).ask({ prompt: 'hi' })).stream) {
+          if (message) break
+        }
+        await client(away).ask({ prompt: 'x'.repeat(10_000) }).catch(() => {})
+      }
+      for (let count = 0; count < 50; count++) await round()
+      const before = memory.buffer.byteLength
+      for (let count = 0; count < 200; count++) await round()
+      // The clients themselves are the garbage collector's to find.
+      const growth = memory.buffer.byteLength - before
+      ok(growth <= 4 * 65_536, `it has grown by ${growth} bytes`)
     },
 
     async 'the log tells of it' () {

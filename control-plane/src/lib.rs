@@ -1,7 +1,8 @@
 //! The control plane of AI Warp for Envoy.
 //!
 //! It keeps what must outlive a request (sessions, configuration, the state of the fleet) and pushes configuration
-//! to Envoy over xDS. No prompt passes through it on its way to a provider.
+//! to Envoy over xDS. It asks no model itself: what it does in the place of clients that may leave ([`streams`]), it does
+//! through their gateway.
 
 pub mod bootstrap;
 pub mod cli;

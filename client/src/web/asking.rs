@@ -63,8 +63,11 @@ impl Asking {
             if let Some(headers) = self.headers.borrow().clone() {
                 return Ok(headers);
             }
-            if let Some(Told::Failed(failure)) = self.carry_out().await {
-                return Err(failure);
+            match self.carry_out().await {
+                None => {}
+                Some(Told::Failed(failure)) => return Err(failure),
+                // Nothing is told of a stream that has not begun, but that nobody wants it.
+                Some(Told::Message(_) | Told::Finished) => return Err(self.cancel.failure()),
             }
         }
     }

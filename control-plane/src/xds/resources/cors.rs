@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use ai_warp_core::config::{CorsConfig, Gateway};
 use ai_warp_core::plugin::{ATTEMPTS_HEADER, DROPPED_HEADER, MODEL_HEADER, STORED_HEADER};
+use ai_warp_core::relay::STREAM_HEADER;
 use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
 use envoy_types::pb::envoy::extensions::filters::http::cors::v3::{Cors, CorsPolicy};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
@@ -22,9 +23,6 @@ const FILTER: &str = "envoy.filters.http.cors";
 
 /// What the gateway's paths take.
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
-
-/// The place of a stream where it can be come back to.
-const STREAM_HEADER: &str = "x-ai-warp-stream";
 
 /// Request headers that a page may set, beside that of the session: those of clients and of the official SDKs.
 const REQUEST_HEADERS: &str = "authorization, content-type, accept, x-api-key, api-key, anthropic-version, anthropic-beta, \
