@@ -29,13 +29,16 @@ pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) {
         watch.mark_unchanged();
         if told.is_news(log.progress(), &log) || timeout(SIGN_OF_LIFE, watch.changed()).await.is_err() {
             match write(&log, &shelf, &mut told, life).await {
-                Ok(Written::Kept { is_cancelled, is_read }) => {
+                Ok(Written::Kept { is_cancelled, is_read, delivered }) => {
                     failures = 0;
+                    log.deliver(delivered);
                     log.note_read_elsewhere(is_read);
                     if is_cancelled {
                         log.cancel(ErrorCode::StreamInterrupted, "a newer prompt took the place of this one");
                     }
                 }
+                // What is in the log is written anew.
+                Ok(Written::Gone) => told = Told::default(),
                 Ok(Written::Lost) => {
                     log.cancel(ErrorCode::StreamInterrupted, "another control plane took the stream over");
                     return;

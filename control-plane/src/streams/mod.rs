@@ -7,11 +7,13 @@
 //! With Valkey all control planes have all streams: what one writes it puts on the [`shelf`] as well ([`mirror`]), and what a
 //! client wants that another writes, or wrote, comes from there ([`replica`]).
 
+mod answer;
 mod book;
 mod gateway;
 mod generation;
 mod log;
 mod mirror;
+mod place;
 mod reader;
 mod replica;
 mod shelf;
@@ -20,22 +22,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_warp_core::api::{Format, errors};
+use ai_warp_core::api::Format;
 use ai_warp_core::config::{Gateway, StreamsConfig};
 use ai_warp_core::error::{ErrorCode, GatewayError};
-use ai_warp_core::relay::{Ask, DECLINED_HEADER, STREAM_HEADER};
+use ai_warp_core::relay::Ask;
 use ai_warp_core::stream_id::EventId;
 use ai_warp_core::sync::SessionKey;
 use axum::body::{Body, Bytes};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+use self::answer::{Found, decline, refuse};
 use self::book::{Book, Limits, Opened};
 use self::gateway::{Gateways, Opening};
 use self::generation::Terms;
-use self::log::{About, Attendance, Bounds, End, Head, Log};
+use self::log::{About, Bounds, End, Head, Log};
+use self::place::Place;
 use self::shelf::{Reading, Shelf};
 use crate::metrics::{Metrics, StreamEvent};
 use crate::store::Store;
@@ -63,14 +66,6 @@ pub struct Streams {
     /// Where there is one: what all control planes have.
     shelf: Option<Shelf>,
     metrics: Arc<Metrics>,
-}
-
-/// A stream that a client comes back for.
-struct Found {
-    log: Arc<Log>,
-    attendance: Attendance,
-    /// Position of the last event that the client has had.
-    position: u32,
 }
 
 /// How many streams there are, and how large they are.
@@ -164,14 +159,8 @@ impl Streams {
             if !is_its_own(log.about.owner, log.about.session.map(|session| session.id)) {
                 return not_there();
             }
-            let progress = log.progress();
-            let place = Place {
-                last: progress.last,
-                delivered: log.delivered(),
-                is_attended: progress.is_attended(),
-                end: log.ending(),
-            };
-            return Ok(place.go_on(position).map(|position| Found::at(log, position)));
+            let position = Place::from(log.as_ref()).go_on(position);
+            return Ok(position.map(|position| Found::at(log, position)));
         }
         let Some(shelf) = &self.shelf else { return not_there() };
         let state = match shelf.read(stream, 0, Reading::Looking).await {
@@ -182,13 +171,9 @@ impl Streams {
                 return Err(GatewayError::new(ErrorCode::HistoryGetError, "the stream cannot be read now"));
             }
         };
-        let place = Place {
-            last: state.last,
-            delivered: state.delivered,
-            is_attended: state.is_attended,
-            end: state.end,
+        let (Some(position), Some(head)) = (Place::from(&state).go_on(position), state.head) else {
+            return Ok(None);
         };
-        let (Some(position), Some(head)) = (place.go_on(position), state.head) else { return Ok(None) };
         let about = About { stream, owner: ask.owner, session: ask.session_key(), format };
         let bounds = limits(config).of_one;
         let log = Arc::new(Log::replica(about, bounds, Head::Stream(head), position));
@@ -305,76 +290,6 @@ fn count(metrics: &Metrics, log: &Log) {
             Some(End::Interrupted(_)) => StreamEvent::Interrupted,
         }),
     }
-}
-
-/// How far a stream is, and its client.
-struct Place {
-    last: u32,
-    delivered: u32,
-    is_attended: bool,
-    end: Option<End>,
-}
-
-impl Place {
-    /// The position after which a client goes on that says it has had everything up to `said`, or says nothing; `None` where
-    /// there is nothing to go on with.
-    fn go_on(&self, said: Option<u32>) -> Option<u32> {
-        // Whoever is being written to has had all there is.
-        let had = said.unwrap_or(if self.is_attended { self.last } else { self.delivered });
-        let is_nothing_left = match &self.end {
-            None => false,
-            Some(End::Told) => had >= self.last,
-            // Who names an event is told; for others the next prompt is a new one.
-            Some(End::Interrupted(_)) => said.is_none() && had >= self.last,
-        };
-        (!is_nothing_left).then_some(had)
-    }
-}
-
-impl Found {
-    fn at(log: Arc<Log>, position: u32) -> Self {
-        Self { attendance: log.attend(), log, position }
-    }
-
-    async fn answer(self) -> Response<Body> {
-        let Self { log, attendance, position } = self;
-        _ = log.watch().wait_for(|progress| progress.has_head).await;
-        match log.head() {
-            Some(Head::Stream(headers)) => {
-                let mut response = Response::new(reader::body(attendance, position));
-                *response.headers_mut() = headers;
-                let before = EventId::new(log.about.stream, 0).to_string();
-                if let Ok(before) = HeaderValue::from_str(&before) {
-                    response.headers_mut().insert(STREAM_HEADER, before);
-                }
-                response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-                response
-            }
-            Some(Head::Whole(status, headers, body)) => {
-                let mut response = Response::new(Body::from(body));
-                *response.status_mut() = status;
-                *response.headers_mut() = headers;
-                response
-            }
-            Some(Head::Declined) | None => decline(),
-        }
-    }
-}
-
-/// Tells the gateway to ask the model itself.
-fn decline() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().insert(DECLINED_HEADER, HeaderValue::from_static("true"));
-    response
-}
-
-fn refuse(format: Format, error: &GatewayError) -> Response<Body> {
-    let mut response = Response::new(Body::from(errors::body(format, error)));
-    *response.status_mut() =
-        StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 fn expired() -> GatewayError {

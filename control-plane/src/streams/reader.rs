@@ -78,7 +78,10 @@ impl Reader {
         let log = self.attendance.log();
         let mut out = Vec::new();
         if let End::Interrupted(error) = end {
-            write_id(&mut out, log, self.position.saturating_add(1));
+            // A stream that only cannot be read here has no such event.
+            if error.code != ErrorCode::StreamDetached {
+                write_id(&mut out, log, self.position.saturating_add(1));
+            }
             out.extend_from_slice(&errors::event(log.about.format, error, self.position));
         }
         out.extend_from_slice(END_MARK);

@@ -90,9 +90,13 @@ pub(super) enum Written {
         is_cancelled: bool,
         /// Somebody reads it elsewhere.
         is_read: bool,
+        /// Position up to which it was written to somebody, here or elsewhere.
+        delivered: u32,
     },
     /// The stream is somebody else's by now.
     Lost,
+    /// What was there of the stream is gone: the store has lost it.
+    Gone,
 }
 
 /// Who reads.
@@ -122,16 +126,20 @@ impl Shelf {
         let fields = entry.state.fields();
         let mut call = self.of_stream(&self.scripts.write, entry.stream);
         call.arg(self.writer.to_string()).arg(WRITER_LIFE_MS).arg(millis(entry.life)).arg(entry.max_events);
-        call.arg(u8::from(entry.is_new)).arg(entry.before).arg(fields.len() * 2);
+        call.arg(u8::from(entry.is_new)).arg(entry.before);
+        call.arg(entry.state.delivered).arg(fields.len() * 2);
         for (field, value) in fields {
             call.arg(field).arg(value);
         }
         for (_, event) in entry.events {
             call.arg(event.as_ref());
         }
-        Ok(match self.run::<i64>(&call).await? {
-            ..0 => Written::Lost,
-            flags => Written::Kept { is_cancelled: flags & 1 != 0, is_read: flags & 2 != 0 },
+        Ok(match self.run::<(i64, u32)>(&call).await? {
+            (-2, _) => Written::Gone,
+            (..0, _) => Written::Lost,
+            (flags, delivered) => {
+                Written::Kept { is_cancelled: flags & 1 != 0, is_read: flags & 2 != 0, delivered }
+            }
         })
     }
 
@@ -198,7 +206,7 @@ impl Shelf {
     /// # Errors
     /// [`StoreError`] where that failed.
     pub(super) async fn deliver(&self, stream: Uuid, position: u32) -> Result<(), StoreError> {
-        self.note(stream, "delivered", &position.to_string()).await
+        self.note(stream, "delivered", position).await
     }
 
     /// Asks whoever writes a stream to stop.
@@ -206,26 +214,24 @@ impl Shelf {
     /// # Errors
     /// [`StoreError`] where that failed.
     pub(super) async fn cancel(&self, stream: Uuid) -> Result<(), StoreError> {
-        self.note(stream, "cancel", "1").await
+        self.note(stream, "cancel", 0).await
     }
 
-    async fn note(&self, stream: Uuid, field: &str, value: &str) -> Result<(), StoreError> {
-        let mut call = self.scripts.note.prepare_invoke();
-        call.key(key(stream, "state")).arg(field).arg(value);
-        self.run::<i64>(&call).await.map(drop)
-    }
-
-    /// Forgets a stream and the session's name for it.
+    /// Forgets a stream and the session's name for it, and asks whoever writes it to stop.
     ///
     /// # Errors
     /// [`StoreError`] where that failed.
     pub(super) async fn forget(&self, session: SessionKey, stream: Uuid) -> Result<(), StoreError> {
-        for keys in [vec![key(stream, "events"), key(stream, "state")], vec![session_key(session)]] {
-            let mut command = redis::cmd("UNLINK");
-            command.arg(keys);
-            self.link.run(async |mut connection| command.exec_async(&mut connection).await).await?;
-        }
-        Ok(())
+        self.note(stream, "forgotten", 0).await?;
+        let mut command = redis::cmd("UNLINK");
+        command.arg(session_key(session));
+        self.link.run(async |mut connection| command.exec_async(&mut connection).await).await
+    }
+
+    async fn note(&self, stream: Uuid, what: &str, position: u32) -> Result<(), StoreError> {
+        let mut call = self.of_stream(&self.scripts.note, stream);
+        call.arg(what).arg(position);
+        self.run::<i64>(&call).await.map(drop)
     }
 
     fn of_stream<'a>(&self, script: &'a Script, stream: Uuid) -> ScriptInvocation<'a> {
@@ -248,7 +254,6 @@ impl State {
             ("owner", id(self.owner)),
             ("session", id(self.session)),
             ("last", self.last.to_string()),
-            ("delivered", self.delivered.to_string()),
             ("attended", u8::from(self.is_attended).to_string()),
         ];
         fields.extend(self.head.as_ref().map(|head| ("head", write_head(head))));

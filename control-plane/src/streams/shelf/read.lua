@@ -3,7 +3,7 @@
 -- ARGV: the position to read after, most events, how long it is known that somebody reads, in milliseconds (0: nobody does), and
 -- what the stream ends with where it has no end and nobody writes it any more.
 -- Returns the state's fields and values (none where there is no stream), and the events with their ids.
-if redis.call('EXISTS', KEYS[2]) == 0 then
+if redis.call('EXISTS', KEYS[2]) == 0 or redis.call('HEXISTS', KEYS[2], 'forgotten') == 1 then
   return { {}, {} }
 end
 if ARGV[3] ~= '0' then

@@ -28,7 +28,9 @@ fn entry<'a>(state: State, is_new: bool, events: &'a [(u32, Bytes)]) -> Entry<'a
     Entry { stream: Uuid::from_u128(1 << 32), is_new, state, before, events, max_events: 3, life: LIFE }
 }
 
-const KEPT: Written = Written::Kept { is_cancelled: false, is_read: false };
+fn kept(delivered: u32) -> Written {
+    Written::Kept { is_cancelled: false, is_read: false, delivered }
+}
 
 #[tokio::test]
 async fn what_one_writes_the_other_reads() {
@@ -47,7 +49,7 @@ async fn what_one_writes_the_other_reads() {
             end: None,
         };
         let two_events = events(&[(1, "data: a\n\n"), (2, "data: \u{1F980}\n\n")]);
-        assert_eq!(writer.write(&entry(first.clone(), true, &two_events)).await.unwrap(), KEPT);
+        assert_eq!(writer.write(&entry(first.clone(), true, &two_events)).await.unwrap(), kept(1));
         let read = reader.read(stream, 0, Reading::Attached).await.unwrap().unwrap();
         assert_eq!(read, (first.clone(), two_events.clone()));
         let (_, rest) = reader.read(stream, 1, Reading::Looking).await.unwrap().unwrap();
@@ -57,7 +59,7 @@ async fn what_one_writes_the_other_reads() {
         let end = State { head: None, last: 4, delivered: 4, end: Some(End::Told), ..first.clone() };
         let more = events(&[(2, "again"), (3, "data: c\n\n"), (4, "data: d\n\n")]);
         let written = writer.write(&entry(end.clone(), false, &more)).await.unwrap();
-        assert_eq!(written, Written::Kept { is_cancelled: false, is_read: true });
+        assert_eq!(written, Written::Kept { is_cancelled: false, is_read: true, delivered: 4 });
         let (state, kept) = reader.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
         assert_eq!(state, State { head: first.head, ..end });
         assert_eq!(kept.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [2]);
@@ -76,10 +78,10 @@ async fn a_writer_is_asked_to_stop_and_another_takes_over() {
         writer.write(&entry(state.clone(), true, &one)).await.unwrap();
         other.cancel(stream).await.unwrap();
         let written = writer.write(&entry(state.clone(), false, &[])).await.unwrap();
-        assert_eq!(written, Written::Kept { is_cancelled: true, is_read: false });
+        assert_eq!(written, Written::Kept { is_cancelled: true, is_read: false, delivered: 0 });
         // Whoever only adds to it is too late; whoever begins it is not.
         assert_eq!(other.write(&entry(state.clone(), false, &[])).await.unwrap(), Written::Lost);
-        assert_eq!(other.write(&entry(state.clone(), true, &one)).await.unwrap(), KEPT);
+        assert_eq!(other.write(&entry(state.clone(), true, &one)).await.unwrap(), kept(0));
         assert_eq!(writer.write(&entry(state, false, &[])).await.unwrap(), Written::Lost);
     }
 }
@@ -116,6 +118,11 @@ async fn a_session_has_a_last_stream_until_it_is_forgotten() {
         reader.deliver(stream, 9).await.unwrap();
         let (state, _) = writer.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
         assert_eq!(state.delivered, 9);
+        assert_eq!(
+            writer.write(&entry(State::default(), false, &[])).await.unwrap(),
+            kept(9),
+            "the furthest"
+        );
         reader.forget(session, stream).await.unwrap();
         assert_eq!(writer.last_of(session).await.unwrap(), None);
         assert_eq!(writer.read(stream, 0, Reading::Looking).await.unwrap(), None);
@@ -125,5 +132,23 @@ async fn a_session_has_a_last_stream_until_it_is_forgotten() {
             None,
             "a note alone makes no stream"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_has_lost_is_told() {
+    for is_cluster in [false, true] {
+        let Some((server, writer, reader)) = two(is_cluster).await else { return };
+        let stream = Uuid::from_u128(1 << 32);
+        writer.write(&entry(State::default(), true, &[])).await.unwrap();
+        let _: String = server.command(&["FLUSHALL"]).await;
+        assert_eq!(writer.write(&entry(State::default(), false, &[])).await.unwrap(), Written::Gone);
+        reader.deliver(stream, 9).await.unwrap();
+        assert_eq!(
+            reader.read(stream, 0, Reading::Looking).await.unwrap(),
+            None,
+            "a note alone makes no stream"
+        );
+        assert_eq!(writer.write(&entry(State::default(), true, &[])).await.unwrap(), kept(0));
     }
 }

@@ -1,0 +1,87 @@
+//! Where a client goes on that comes back: after what it says it has had, or after what was written to whom it lost.
+
+use super::log::{End, Log};
+use super::shelf::State;
+
+/// How far a stream is, and its clients.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// Position of its last event.
+    last: u32,
+    /// Position of the last event that was written to somebody.
+    delivered: u32,
+    /// Whether somebody is being written to.
+    is_attended: bool,
+    /// How it is over, where it is.
+    end: Option<End>,
+}
+
+impl From<&Log> for Place {
+    fn from(log: &Log) -> Self {
+        let progress = log.progress();
+        Self {
+            last: progress.last,
+            delivered: log.delivered(),
+            is_attended: progress.is_attended(),
+            end: log.ending(),
+        }
+    }
+}
+
+impl From<&State> for Place {
+    fn from(state: &State) -> Self {
+        Self {
+            last: state.last,
+            delivered: state.delivered,
+            is_attended: state.is_attended,
+            end: state.end.clone(),
+        }
+    }
+}
+
+impl Place {
+    /// The position after which a client goes on that says it has had everything up to `said`, or says nothing; `None` where
+    /// there is nothing to go on with.
+    pub(super) fn go_on(&self, said: Option<u32>) -> Option<u32> {
+        // Whoever is being written to has had all there is.
+        let had = said.unwrap_or(if self.is_attended { self.last } else { self.delivered });
+        let is_nothing_left = match &self.end {
+            None => false,
+            Some(End::Told) => had >= self.last,
+            // Who names an event is told; for others the next prompt is a new one.
+            Some(End::Interrupted(_)) => said.is_none() && had >= self.last,
+        };
+        (!is_nothing_left).then_some(had)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ai_warp_core::error::{ErrorCode, GatewayError};
+
+    use super::*;
+
+    #[test]
+    fn a_prompt_is_a_new_one_where_nothing_is_left() {
+        let interrupted = End::Interrupted(GatewayError::new(ErrorCode::StreamInterrupted, "left"));
+        for (delivered, is_attended, end, said, expected) in [
+            // Under way: there is always something to wait for.
+            (3, false, None, None, Some(3)),
+            (3, true, None, None, Some(9)),
+            (3, true, None, Some(5), Some(5)),
+            (9, false, None, Some(9), Some(9)),
+            // Over: only what was not delivered, or is asked for by name.
+            (9, false, Some(End::Told), None, None),
+            (3, false, Some(End::Told), None, Some(3)),
+            (9, false, Some(End::Told), Some(4), Some(4)),
+            (3, false, Some(End::Told), Some(9), None),
+            // Whoever names an event is told that there will be no more.
+            (9, false, Some(interrupted.clone()), None, None),
+            (3, false, Some(interrupted.clone()), None, Some(3)),
+            (9, false, Some(interrupted), Some(9), Some(9)),
+        ] {
+            let place = Place { last: 9, delivered, is_attended, end };
+            assert_eq!(place.go_on(said), expected, "{place:?} {said:?}");
+        }
+    }
+}
