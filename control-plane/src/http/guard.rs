@@ -1,11 +1,13 @@
-//! Who may ask. The xDS port gives away API keys, the sessions API what people said: both ask for a token where the
-//! configuration has one, and for each request anew, so that a changed token is in force at once.
+//! Who may ask. The xDS port gives away API keys, the public one what people said, and with the console it asks models: both
+//! ask for a token where the configuration has one, and for each request anew, so that a changed token is in force at once.
+//! Without one this machine is trusted, and none of the pages that somebody on it looks at.
 
 use std::net::IpAddr;
 
 use ai_warp_core::error::ErrorCode;
+use ai_warp_core::plugin::{CONTROL_PLANE_CLUSTER, SYNC_CLUSTER};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
@@ -16,6 +18,9 @@ use super::AppState;
 use super::error::ApiError;
 use crate::config::SecretString;
 
+/// Request header by which browsers tell where a page comes from.
+const FETCHED_FROM: &str = "sec-fetch-site";
+
 /// Lets gateways through: whoever has one of `controlPlane.xdsTokens`. Without any, anybody on this machine, or whose
 /// certificate the port's TLS has checked. A reload may take tokens away, but not the port from the address it is bound to: what
 /// would open it to a network closes it.
@@ -24,7 +29,8 @@ pub(super) async fn gateways(State(state): State<AppState>, request: Request, ne
         let loaded = state.0.config.borrow();
         let at = &loaded.config.control_plane;
         match loaded.secrets.listeners.xds_tokens.as_slice() {
-            [] => at.is_loopback() || at.xds_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()),
+            [] if at.xds_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()) => true,
+            [] => at.is_loopback() && is_no_page(request.headers()),
             tokens => bears_one_of(tokens, request.headers()),
         }
     };
@@ -50,6 +56,18 @@ pub(super) async fn operators(State(state): State<AppState>, request: Request, n
             refuse("This is for this machine, by its own names, until controlPlane.apiTokens is set")
         }
     }
+}
+
+/// Whether no page asks. Envoy asks by the names of its own clusters, which no page can say; what is passed on for one comes so
+/// as well. Others on this machine ask by one of its names, and browsers would tell whose page it is.
+fn is_no_page(headers: &HeaderMap) -> bool {
+    let by_envoy = headers
+        .get(HOST)
+        .is_some_and(|host| [SYNC_CLUSTER, CONTROL_PLANE_CLUSTER].iter().any(|name| host == *name));
+    by_envoy
+        || (names_this_machine(headers)
+            && !headers.contains_key(ORIGIN)
+            && !headers.contains_key(FETCHED_FROM))
 }
 
 /// Whether whoever asks does so by an address or name that no other machine has. Browsers always say by which one.

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use ai_warp_core::error::ErrorCode;
 use ai_warp_core::relay::{ASK_HEADER, Ask, STREAMS_PATH};
-use ai_warp_core::stream_id::EventId;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -39,7 +38,7 @@ async fn answer(
     let ask = headers.get(ASK_HEADER).and_then(|ask| Ask::read(ask.as_bytes()));
     let ask = ask.ok_or_else(|| ApiError::new(ErrorCode::OptionError, "This is no request of a gateway"))?;
     let body = body.map_err(|rejection| ApiError::body(rejection, MAX_BODY_BYTES))?;
-    let last_event = headers.get(LAST_EVENT_HEADER).and_then(|id| EventId::parse(id.as_bytes()));
+    let last_event = headers.get(LAST_EVENT_HEADER).map(|id| id.as_bytes().to_vec());
     let handover = Handover { ask, gateway: gateway.ip(), last_event, headers, body };
     let loaded = state.0.config.borrow().clone();
     Ok(state.0.streams.answer(handover, &loaded.gateway, &loaded.config.streams).await)

@@ -50,8 +50,8 @@ pub(crate) struct Handover {
     pub(crate) ask: Ask,
     /// The gateway.
     pub(crate) gateway: IpAddr,
-    /// The last event that the client says it has had.
-    pub(crate) last_event: Option<EventId>,
+    /// The last event that the client says it has had, as it says it.
+    pub(crate) last_event: Option<Vec<u8>>,
     /// The client's headers, and what the gateway sealed.
     pub(crate) headers: HeaderMap,
     /// The client's body.
@@ -142,8 +142,11 @@ impl Streams {
     ) -> Result<Option<Found>, GatewayError> {
         let ask = &handover.ask;
         let session = ask.session_key().filter(|_| ask.continues);
-        let (stream, position) = match (handover.last_event, session) {
-            (Some(last), _) => (last.stream(), Some(last.position())),
+        let (stream, position) = match (&handover.last_event, session) {
+            (Some(last), _) => {
+                let last = EventId::parse(last).ok_or_else(expired)?;
+                (last.stream(), Some(last.position()))
+            }
             (None, None) => return Ok(None),
             (None, Some(session)) => match self.last_of(session).await {
                 Some(stream) => (stream, None),

@@ -27,7 +27,7 @@ const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 /// Request headers that a page may set, beside that of the session: those of clients and of the official SDKs.
 const REQUEST_HEADERS: &str = "authorization, content-type, accept, x-api-key, api-key, anthropic-version, anthropic-beta, \
                                anthropic-dangerous-direct-browser-access, openai-organization, openai-project, openai-beta, \
-                               last-event-id, traceparent, x-stainless-arch, x-stainless-async, x-stainless-helper-method, \
+                               last-event-id, x-ai-warp-resume, traceparent, x-stainless-arch, x-stainless-async, x-stainless-helper-method, \
                                x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-poll-helper, \
                                x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";
 

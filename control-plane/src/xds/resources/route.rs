@@ -197,6 +197,10 @@ fn sessions_route(method: &str) -> Route {
         r#match: Some(matching(path, Some(method))),
         action: Some(route::Action::Route(RouteAction {
             cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(SYNC_CLUSTER.to_owned())),
+            // By this name the control plane knows that it is Envoy who asks.
+            host_rewrite_specifier: Some(route_action::HostRewriteSpecifier::HostRewriteLiteral(
+                SYNC_CLUSTER.to_owned(),
+            )),
             timeout: Some(duration(SESSIONS_TIMEOUT)),
             ..Default::default()
         })),

@@ -137,8 +137,9 @@ async fn a_stream_that_is_gone_is_told_to_be_gone() {
     stack.gateway().request(reqwest::Method::DELETE, &path).send().await.unwrap();
     let reply = stack.gateway().resume_as_reply(&json!({"prompt": "two"}), &other.events[0].id).await;
     assert_eq!(reply.error(), gone);
-    // What is no id of ours is none at all.
-    assert_eq!(resume("17").await.0, 200);
+    // Whoever names an event does not want a new answer, whatever it is that it names.
+    assert_eq!(resume("17").await, gone);
+    assert_eq!(stack.simulator.requests().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
