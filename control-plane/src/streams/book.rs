@@ -12,9 +12,8 @@ use super::log::{About, Bounds, Log};
 /// How many streams, and how much of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) of_one: Bounds,
+    pub(super) bounds: Bounds,
     pub(super) max_per_consumer: usize,
-    pub(super) max_total_bytes: u64,
 }
 
 /// What became of asking for a new stream.
@@ -62,7 +61,7 @@ impl Book {
         if streams.under_way.get(&about.owner).is_some_and(|count| *count >= limits.max_per_consumer) {
             return Opened::TooMany;
         }
-        while self.bytes() >= limits.max_total_bytes {
+        while self.bytes() >= limits.bounds.max_total_bytes {
             let Some(oldest) = streams.over.pop_front() else { return Opened::Full };
             streams.remove(oldest);
         }
@@ -70,7 +69,7 @@ impl Book {
             streams.by_session.insert(session, about.stream);
         }
         *streams.under_way.entry(about.owner).or_default() += 1;
-        let log = Arc::new(Log::new(about, limits.of_one, Arc::clone(&self.total_bytes)));
+        let log = Arc::new(Log::new(about, limits.bounds, Arc::clone(&self.total_bytes)));
         streams.by_id.insert(log.about.stream, Arc::clone(&log));
         Opened::New(log)
     }
@@ -84,7 +83,10 @@ impl Book {
                 streams.under_way.remove(&about.owner);
             }
         }
-        streams.over.push_back(about.stream);
+        // It may have been forgotten.
+        if streams.by_id.contains_key(&about.stream) {
+            streams.over.push_back(about.stream);
+        }
     }
 
     /// Forgets a stream. Whoever reads it reads on.
@@ -106,6 +108,11 @@ impl Book {
     /// All streams that are under way.
     pub(super) fn under_way(&self) -> Vec<Arc<Log>> {
         self.lock().by_id.values().filter(|log| !log.progress().is_over).cloned().collect()
+    }
+
+    /// The count of bytes, for logs that are not in the book.
+    pub(super) fn total_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.total_bytes)
     }
 
     /// Bytes that are held of all streams.
@@ -140,9 +147,8 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits {
-        of_one: Bounds { max_events: 10, max_bytes: 100 },
+        bounds: Bounds { max_events: 10, max_bytes: 100, max_total_bytes: 10 },
         max_per_consumer: 2,
-        max_total_bytes: 10,
     };
 
     fn open(book: &Book, stream: u128, session: Option<u128>) -> Arc<Log> {

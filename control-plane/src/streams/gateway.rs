@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ai_warp_core::relay::{ASK_HEADER, SEAL_HEADER, STREAMS_PREFIX};
 use axum::body::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
@@ -18,8 +18,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a connection waits for the next stream.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Headers that are about one connection.
-const OF_CONNECTION: [HeaderName; 5] = [CONNECTION, TE, TRANSFER_ENCODING, CONTENT_LENGTH, HOST];
+/// When a silent connection is asked for a sign of life, how often, and how many may fail: a gateway that vanished without a word
+/// is found out, and one whose model thinks for long is not.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
+
+/// Headers that are about one connection, or prove to the control plane that a gateway asks.
+const OF_CONNECTION: [HeaderName; 6] =
+    [CONNECTION, TE, TRANSFER_ENCODING, CONTENT_LENGTH, HOST, AUTHORIZATION];
 
 /// What opens a stream.
 #[derive(Debug, Clone)]
@@ -43,6 +48,10 @@ impl Default for Gateways {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
+        let (after, every, failures) = KEEPALIVE;
+        connector.set_keepalive(Some(after));
+        connector.set_keepalive_interval(Some(every));
+        connector.set_keepalive_retries(Some(failures));
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(TokioTimer::new())

@@ -84,6 +84,12 @@ async fn generate(log: &Log, gateways: &Gateways, opening: Opening, terms: Terms
         }
     };
     let (parts, body) = response.into_parts();
+    // It is not the gateway that sealed the request, or knows its own seal no more.
+    if matches!(parts.status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND) {
+        tracing::warn!(gateway = %at, status = %parts.status, "streams cannot be opened there, and so not be resumed");
+        log.begin(Head::Declined);
+        return Ok(());
+    }
     let headers = passed(parts.headers);
     if parts.status != StatusCode::OK || !is_event_stream(&headers) {
         let body = Limited::new(body, terms.max_bytes).collect().await;

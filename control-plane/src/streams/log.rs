@@ -56,6 +56,8 @@ pub(super) enum End {
 pub(super) struct Bounds {
     pub(super) max_events: usize,
     pub(super) max_bytes: usize,
+    /// Of all streams together: above that each keeps its newest event alone.
+    pub(super) max_total_bytes: u64,
 }
 
 /// How far a stream is.
@@ -122,16 +124,11 @@ impl Log {
     }
 
     /// One that is written elsewhere, of which only what comes after `position` is wanted here.
-    pub(super) fn replica(about: About, bounds: Bounds, head: Head, position: u32) -> Self {
-        let state = State { head: Some(head), dropped: position, delivered: position, ..State::default() };
-        let progress = Progress { has_head: true, last: position, ..Progress::default() };
+    pub(super) fn replica(about: About, bounds: Bounds, position: u32, total_bytes: Arc<AtomicU64>) -> Self {
+        let state = State { dropped: position, delivered: position, ..State::default() };
+        let progress = Progress { last: position, ..Progress::default() };
         let (state, progress) = (Mutex::new(state), watch::Sender::new(progress));
-        Self { about, bounds, state, progress, total_bytes: Arc::default() }
-    }
-
-    /// How much of it is kept.
-    pub(super) fn bounds(&self) -> Bounds {
-        self.bounds
+        Self { about, bounds, state, progress, total_bytes }
     }
 
     /// How many of its events are not kept any more.
@@ -174,19 +171,18 @@ impl Log {
             state.bytes += event.len();
             state.events.push_back(event);
         }
-        let added = state.bytes - before;
-        let mut removed = 0;
+        self.total_bytes.fetch_add((state.bytes - before) as u64, Ordering::Relaxed);
         while state.events.len() > self.bounds.max_events
-            || (state.bytes > self.bounds.max_bytes && state.events.len() > 1)
+            || (state.events.len() > 1
+                && (state.bytes > self.bounds.max_bytes
+                    || self.total_bytes.load(Ordering::Relaxed) > self.bounds.max_total_bytes))
         {
             let Some(oldest) = state.events.pop_front() else { break };
             state.bytes -= oldest.len();
-            removed += oldest.len();
+            self.total_bytes.fetch_sub(oldest.len() as u64, Ordering::Relaxed);
             state.dropped = state.dropped.saturating_add(1);
         }
         drop(state);
-        self.total_bytes.fetch_add(added as u64, Ordering::Relaxed);
-        self.total_bytes.fetch_sub(removed as u64, Ordering::Relaxed);
         self.progress.send_modify(|progress| progress.last = progress.last.saturating_add(count));
     }
 
@@ -210,7 +206,8 @@ impl Log {
         let mut bytes = 0;
         let mut events = Vec::new();
         let skipped = (position - state.dropped) as usize;
-        for (at, event) in (position.saturating_add(1)..).zip(state.events.iter().skip(skipped)) {
+        // Inclusive, as a client may claim to have had the last event there can be.
+        for (at, event) in (position.saturating_add(1)..=u32::MAX).zip(state.events.iter().skip(skipped)) {
             bytes += event.len();
             events.push((at, event.clone()));
             if bytes >= MAX_PIECE_BYTES {
@@ -300,7 +297,11 @@ pub(super) mod tests {
     }
 
     fn log(max_events: usize, max_bytes: usize) -> Arc<Log> {
-        Arc::new(Log::new(about(1, None), Bounds { max_events, max_bytes }, Arc::default()))
+        Arc::new(Log::new(
+            about(1, None),
+            Bounds { max_events, max_bytes, max_total_bytes: u64::MAX },
+            Arc::default(),
+        ))
     }
 
     fn events(texts: &[&'static str]) -> Vec<Bytes> {

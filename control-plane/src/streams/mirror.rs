@@ -7,132 +7,179 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_warp_core::error::ErrorCode;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::log::{Head, Log, Next, Progress};
+use super::log::{Head, Log, Next};
 use super::shelf::{Entry, SIGN_OF_LIFE, Shelf, State, Written};
+use crate::store::StoreError;
 
-/// How long the store may be away after the end of a stream before nobody tries to write it there any more.
+/// Tries to write the rest of a stream that is over, before it is left to this process alone.
 const LAST_TRIES: u32 = 30;
 
 /// Writes `log` to `shelf`, until all of it is there and nobody reads it here any more; it is kept for `life` after that.
-pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) {
-    let mut watch = log.watch();
-    _ = watch.wait_for(|progress| progress.has_head).await;
-    if !matches!(log.head(), Some(Head::Stream(_))) {
-        // There is no stream, and so nothing to come back for.
-        return;
-    }
-    let mut told = Told::default();
-    let mut failures = 0;
+/// Says whether all of it is there.
+pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) -> bool {
+    let mut mirror = Mirror { log, shelf, life, told: Told::default(), named: None };
+    let mut watch = mirror.log.watch();
+    let mut last_tries = 0;
     loop {
         watch.mark_unchanged();
-        if told.is_news(log.progress(), &log) || timeout(SIGN_OF_LIFE, watch.changed()).await.is_err() {
-            match write(&log, &shelf, &mut told, life).await {
+        if mirror.is_no_stream() {
+            mirror.forget().await;
+            return true;
+        }
+        let due = mirror.told.at.map(|at| at + SIGN_OF_LIFE);
+        if mirror.is_news() || due.is_none_or(|due| due <= Instant::now()) {
+            match mirror.write().await {
                 Ok(Written::Kept { is_cancelled, is_read, delivered }) => {
-                    failures = 0;
-                    log.deliver(delivered);
-                    log.note_read_elsewhere(is_read);
+                    mirror.log.deliver(delivered);
+                    mirror.log.note_read_elsewhere(is_read);
                     if is_cancelled {
-                        log.cancel(ErrorCode::StreamInterrupted, "a newer prompt took the place of this one");
+                        mirror.log.cancel(
+                            ErrorCode::StreamInterrupted,
+                            "a newer prompt took the place of this one",
+                        );
                     }
                 }
                 // What is in the log is written anew.
-                Ok(Written::Gone) => told = Told::default(),
+                Ok(Written::Gone) => mirror.told = Told::default(),
                 Ok(Written::Lost) => {
-                    log.cancel(ErrorCode::StreamInterrupted, "another control plane took the stream over");
-                    return;
+                    mirror
+                        .log
+                        .cancel(ErrorCode::StreamInterrupted, "another control plane took the stream over");
+                    return true;
                 }
                 Err(error) => {
-                    failures += 1;
-                    if failures == 1 {
-                        tracing::warn!(stream = %log.about.stream, "a stream cannot be resumed elsewhere: {error}");
+                    // Whoever reads it elsewhere cannot tell either.
+                    mirror.log.note_read_elsewhere(false);
+                    last_tries += u32::from(mirror.log.progress().is_over);
+                    if last_tries == 1 || !std::mem::replace(&mut mirror.told.is_failing, true) {
+                        let stream = mirror.log.about.stream;
+                        tracing::warn!(%stream, "a stream cannot be resumed elsewhere now: {error}");
                     }
-                    if log.progress().is_over && failures > LAST_TRIES {
-                        return;
+                    if last_tries > LAST_TRIES {
+                        return false;
                     }
-                    _ = timeout(SIGN_OF_LIFE, watch.changed()).await;
+                    sleep(SIGN_OF_LIFE).await;
                 }
             }
+            continue;
         }
-        let progress = log.progress();
-        if told.is_all(progress, &log) && progress.readers == 0 {
-            return;
+        if mirror.told.is_over && mirror.log.progress().readers == 0 {
+            return true;
+        }
+        if let Some(due) = due {
+            _ = timeout_at(due, watch.changed()).await;
         }
     }
+}
+
+struct Mirror {
+    log: Arc<Log>,
+    shelf: Shelf,
+    life: Duration,
+    told: Told,
+    /// When its session was last told its name.
+    named: Option<Instant>,
 }
 
 /// What the shelf has.
 #[derive(Debug, Default)]
 struct Told {
-    has_any: bool,
+    /// When it was told something last.
+    at: Option<Instant>,
+    has_head: bool,
     last: u32,
     delivered: u32,
-    is_attended: bool,
+    readers: usize,
     is_over: bool,
+    is_failing: bool,
 }
 
-impl Told {
-    /// Whether there is something to write.
-    fn is_news(&self, progress: Progress, log: &Log) -> bool {
-        !self.has_any
-            || self.last != progress.last
-            || self.is_over != progress.is_over
-            || self.is_attended != (progress.readers > 0)
-            // What is delivered while events come is written with them.
-            || (progress.is_over && self.delivered != log.delivered())
+impl Mirror {
+    /// Whether the answer is something else than a stream: there is nothing to come back for.
+    fn is_no_stream(&self) -> bool {
+        self.log.progress().has_head && !matches!(self.log.head(), Some(Head::Stream(_)))
     }
 
-    fn is_all(&self, progress: Progress, log: &Log) -> bool {
-        self.is_over && !self.is_news(progress, log)
-    }
-}
-
-async fn write(
-    log: &Log,
-    shelf: &Shelf,
-    told: &mut Told,
-    life: Duration,
-) -> Result<Written, crate::store::StoreError> {
-    let progress = log.progress();
-    if let Some(session) = log.about.session.filter(|_| !told.has_any) {
-        shelf.name(session, log.about.stream, life).await?;
-    }
-    let mut before = told.last;
-    let events = loop {
-        match log.after(before) {
-            Next::Events(events) => break events,
-            // They were not written in time, and nobody will have them.
-            Next::Gone => before = log.dropped(),
-            Next::Wait | Next::Over(_) => break Vec::new(),
+    async fn forget(&self) {
+        if let (Some(session), true) = (self.log.about.session, self.told.at.is_some())
+            && let Err(error) = self.shelf.forget(session, self.log.about.stream).await
+        {
+            tracing::debug!(stream = %self.log.about.stream, "it stays on the shelf until it expires: {error}");
         }
-    };
-    let last = events.last().map_or(before, |(position, _)| *position);
-    // The end only after all that comes before it.
-    let end = log.ending().filter(|_| last >= progress.last);
-    let state = State {
-        owner: log.about.owner,
-        session: log.about.session.map(|session| session.id),
-        head: match log.head() {
-            Some(Head::Stream(headers)) if !told.has_any => Some(headers),
+    }
+
+    /// Whether there is something to write.
+    fn is_news(&self) -> bool {
+        let (told, progress) = (&self.told, self.log.progress());
+        told.at.is_none()
+            || told.has_head != progress.has_head
+            || told.last != progress.last
+            || told.is_over != progress.is_over
+            || told.readers != progress.readers
+            // What is delivered while events come is written with them.
+            || (progress.is_over && told.delivered != self.log.delivered())
+    }
+
+    async fn write(&mut self) -> Result<Written, StoreError> {
+        let Self { log, shelf, life, told, named } = self;
+        // The end first: all events before it are there by then.
+        let end = log.ending();
+        let progress = log.progress();
+        if let Some(session) = log.about.session
+            && named.is_none_or(|named| named.elapsed() > *life / 3 || end.is_some())
+        {
+            shelf.name(session, log.about.stream, named.is_none(), *life).await?;
+            *named = Some(Instant::now());
+        }
+        let mut before = told.last;
+        let events = loop {
+            match log.after(before) {
+                Next::Events(events) => break events,
+                // They were not written in time, and nobody will have them.
+                Next::Gone => before = log.dropped(),
+                Next::Wait | Next::Over(_) => break Vec::new(),
+            }
+        };
+        let last = events.last().map_or(before, |(position, _)| *position);
+        let end = end.filter(|_| last >= log.progress().last);
+        // A reader that had everything before has these events at the same time.
+        let keeps_up = progress.readers > 0 && log.delivered() >= before;
+        let delivered = if keeps_up && end.is_none() { last } else { log.delivered() };
+        let head = match log.head() {
+            Some(Head::Stream(headers)) if !told.has_head => Some(headers),
             _ => None,
-        },
-        last,
-        delivered: log.delivered(),
-        is_attended: progress.readers > 0,
-        end: end.clone(),
-    };
-    let (delivered, is_attended) = (state.delivered, state.is_attended);
-    let entry = Entry {
-        stream: log.about.stream,
-        is_new: !told.has_any,
-        state,
-        before,
-        events: &events,
-        max_events: u32::try_from(log.bounds().max_events).unwrap_or(u32::MAX),
-        life,
-    };
-    let written = shelf.write(&entry).await?;
-    *told = Told { has_any: true, last, delivered, is_attended, is_over: end.is_some() };
-    Ok(written)
+        };
+        let has_head = told.has_head || head.is_some();
+        let is_over = end.is_some();
+        let state = State {
+            owner: log.about.owner,
+            session: log.about.session.map(|session| session.id),
+            head,
+            last,
+            delivered,
+            end,
+        };
+        let entry = Entry {
+            stream: log.about.stream,
+            is_new: told.at.is_none(),
+            state,
+            before,
+            events: &events,
+            dropped: log.dropped(),
+            life: *life,
+        };
+        let written = shelf.write(&entry).await?;
+        *told = Told {
+            at: Some(Instant::now()),
+            has_head,
+            last,
+            delivered: if is_over { delivered } else { log.delivered() },
+            readers: progress.readers,
+            is_over,
+            is_failing: false,
+        };
+        Ok(written)
+    }
 }

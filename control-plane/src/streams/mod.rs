@@ -116,6 +116,11 @@ impl Streams {
         let log = match self.book.open(about, limits(config)) {
             Opened::New(log) => log,
             Opened::Known(log) => return Found::at(log, 0).answer().await,
+            // Those who have no name are many, and none of them has too many.
+            Opened::TooMany if handover.ask.owner.is_none() => {
+                self.metrics.stream(StreamEvent::Declined);
+                return decline();
+            }
             Opened::TooMany => {
                 let error = GatewayError::new(
                     ErrorCode::TooManyStreams,
@@ -174,12 +179,14 @@ impl Streams {
                 return Err(GatewayError::new(ErrorCode::HistoryGetError, "the stream cannot be read now"));
             }
         };
-        let (Some(position), Some(head)) = (Place::from(&state).go_on(position), state.head) else {
+        let Some(position) = Place::from(&state).go_on(position) else {
             return Ok(None);
         };
         let about = About { stream, owner: ask.owner, session: ask.session_key(), format };
-        let bounds = limits(config).of_one;
-        let log = Arc::new(Log::replica(about, bounds, Head::Stream(head), position));
+        // What a client says is not to be believed beyond what there is.
+        let position = position.min(state.last);
+        let (bounds, total_bytes) = (limits(config).bounds, self.book.total_bytes());
+        let log = Arc::new(Log::replica(about, bounds, position, total_bytes));
         let found = Found::at(Arc::clone(&log), position);
         tokio::spawn(replica::follow(log, shelf.clone()));
         Ok(Some(found))
@@ -190,10 +197,10 @@ impl Streams {
         let here = || self.book.of_session(session).map(|log| log.about.stream);
         match &self.shelf {
             None => here(),
-            // What is here need not be the last.
-            Some(shelf) => match shelf.last_of(session).await {
-                Ok(stream) => stream.or_else(here),
-                Err(_) => here(),
+            // One that is over need not be the last.
+            Some(shelf) => match self.book.of_session(session).filter(|log| !log.progress().is_over) {
+                Some(log) => Some(log.about.stream),
+                None => shelf.last_of(session).await.unwrap_or_else(|_| here()).or_else(here),
             },
         }
     }
@@ -219,11 +226,12 @@ impl Streams {
             let is_stream = matches!(log.head(), Some(Head::Stream(_)));
             count(&metrics, &log);
             drop(log);
-            match mirror {
-                // From then on it is on the shelf.
-                Some(mirror) => _ = mirror.await,
-                None if is_stream => sleep(keep).await,
-                None => {}
+            let is_on_shelf = match mirror {
+                Some(mirror) => mirror.await.unwrap_or(false),
+                None => false,
+            };
+            if is_stream && !is_on_shelf {
+                sleep(keep).await;
             }
             book.remove(about.stream);
         });
@@ -301,11 +309,11 @@ fn expired() -> GatewayError {
 
 fn limits(config: &StreamsConfig) -> Limits {
     Limits {
-        of_one: Bounds {
+        bounds: Bounds {
             max_events: config.max_events as usize,
             max_bytes: usize::try_from(config.max_bytes).unwrap_or(usize::MAX),
+            max_total_bytes: config.max_total_bytes,
         },
         max_per_consumer: config.max_per_consumer as usize,
-        max_total_bytes: config.max_total_bytes,
     }
 }

@@ -10,32 +10,21 @@ pub(super) struct Place {
     last: u32,
     /// Position of the last event that was written to somebody.
     delivered: u32,
-    /// Whether somebody is being written to.
-    is_attended: bool,
     /// How it is over, where it is.
     end: Option<End>,
 }
 
 impl From<&Log> for Place {
     fn from(log: &Log) -> Self {
-        let progress = log.progress();
-        Self {
-            last: progress.last,
-            delivered: log.delivered(),
-            is_attended: progress.is_attended(),
-            end: log.ending(),
-        }
+        // The end first: what comes before it is there by then.
+        let end = log.ending();
+        Self { last: log.progress().last, delivered: log.delivered(), end }
     }
 }
 
 impl From<&State> for Place {
     fn from(state: &State) -> Self {
-        Self {
-            last: state.last,
-            delivered: state.delivered,
-            is_attended: state.is_attended,
-            end: state.end.clone(),
-        }
+        Self { last: state.last, delivered: state.delivered, end: state.end.clone() }
     }
 }
 
@@ -43,8 +32,7 @@ impl Place {
     /// The position after which a client goes on that says it has had everything up to `said`, or says nothing; `None` where
     /// there is nothing to go on with.
     pub(super) fn go_on(&self, said: Option<u32>) -> Option<u32> {
-        // Whoever is being written to has had all there is.
-        let had = said.unwrap_or(if self.is_attended { self.last } else { self.delivered });
+        let had = said.unwrap_or(self.delivered);
         let is_nothing_left = match &self.end {
             None => false,
             Some(End::Told) => had >= self.last,
@@ -64,23 +52,22 @@ mod tests {
     #[test]
     fn a_prompt_is_a_new_one_where_nothing_is_left() {
         let interrupted = End::Interrupted(GatewayError::new(ErrorCode::StreamInterrupted, "left"));
-        for (delivered, is_attended, end, said, expected) in [
+        for (delivered, end, said, expected) in [
             // Under way: there is always something to wait for.
-            (3, false, None, None, Some(3)),
-            (3, true, None, None, Some(9)),
-            (3, true, None, Some(5), Some(5)),
-            (9, false, None, Some(9), Some(9)),
+            (3, None, None, Some(3)),
+            (3, None, Some(5), Some(5)),
+            (9, None, Some(9), Some(9)),
             // Over: only what was not delivered, or is asked for by name.
-            (9, false, Some(End::Told), None, None),
-            (3, false, Some(End::Told), None, Some(3)),
-            (9, false, Some(End::Told), Some(4), Some(4)),
-            (3, false, Some(End::Told), Some(9), None),
+            (9, Some(End::Told), None, None),
+            (3, Some(End::Told), None, Some(3)),
+            (9, Some(End::Told), Some(4), Some(4)),
+            (3, Some(End::Told), Some(9), None),
             // Whoever names an event is told that there will be no more.
-            (9, false, Some(interrupted.clone()), None, None),
-            (3, false, Some(interrupted.clone()), None, Some(3)),
-            (9, false, Some(interrupted), Some(9), Some(9)),
+            (9, Some(interrupted.clone()), None, None),
+            (3, Some(interrupted.clone()), None, Some(3)),
+            (9, Some(interrupted), Some(9), Some(9)),
         ] {
-            let place = Place { last: 9, delivered, is_attended, end };
+            let place = Place { last: 9, delivered, end };
             assert_eq!(place.go_on(said), expected, "{place:?} {said:?}");
         }
     }

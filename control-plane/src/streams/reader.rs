@@ -78,8 +78,8 @@ impl Reader {
         let log = self.attendance.log();
         let mut out = Vec::new();
         if let End::Interrupted(error) = end {
-            // A stream that only cannot be read here has no such event.
-            if error.code != ErrorCode::StreamDetached {
+            // Other errors are of this reader alone: the stream has another event there, or may have.
+            if error.code == ErrorCode::StreamInterrupted {
                 write_id(&mut out, log, self.position.saturating_add(1));
             }
             out.extend_from_slice(&errors::event(log.about.format, error, self.position));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_warp_core::error::{ErrorCode, GatewayError};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::log::{End, Log};
+use super::log::{End, Head, Log};
 use super::shelf::{Reading, Shelf};
 
 /// Wait before the next look after one that brought something: what is written elsewhere is late by that at most, on a
@@ -25,7 +25,7 @@ pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
     let mut wait = SOON;
     let mut failures = 0;
     while log.progress().readers > 0 {
-        match shelf.read(stream, log.progress().last, Reading::Attached).await {
+        match shelf.read(stream, log.progress().last, Reading::Attached(log.delivered())).await {
             Ok(Some((state, events))) => {
                 failures = 0;
                 wait = if events.is_empty() { (wait * 2).min(LATER) } else { SOON };
@@ -33,6 +33,9 @@ pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
                 if first.is_some_and(|first| first != log.progress().last.saturating_add(1)) {
                     log.end(interrupted("the next events of the stream are not kept any more"));
                     break;
+                }
+                if let Some(head) = state.head.filter(|_| log.head().is_none()) {
+                    log.begin(Head::Stream(head));
                 }
                 log.append(events.into_iter().map(|(_, event)| event).collect());
                 if log.progress().last >= state.last
@@ -57,10 +60,28 @@ pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
         }
         sleep(wait).await;
     }
+    if log.head().is_none() {
+        // It ended before it began.
+        log.begin(Head::Declined);
+    }
+    note_delivery(&log, &shelf).await;
+}
+
+/// Tells the shelf how far the client came: at once where it has all of it, as its next prompt is a new one then.
+async fn note_delivery(log: &Log, shelf: &Shelf) {
     let mut watch = log.watch();
-    _ = watch.wait_for(|progress| progress.readers == 0).await;
-    if let Err(error) = shelf.deliver(stream, log.delivered()).await {
-        tracing::debug!(%stream, "how far a client came cannot be noted: {error}");
+    while log.delivered() < log.progress().last && log.progress().readers > 0 {
+        // Deliveries are not announced; they follow events and departures.
+        _ = timeout(SOON, watch.changed()).await;
+    }
+    for _ in 0..MAX_FAILURES {
+        match shelf.deliver(log.about.stream, log.delivered()).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::debug!(stream = %log.about.stream, "how far a client came cannot be noted: {error}");
+                sleep(LATER).await;
+            }
+        }
     }
 }
 

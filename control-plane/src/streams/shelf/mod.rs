@@ -29,7 +29,7 @@ pub(super) const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 const READER_LIFE_MS: u64 = 3_000;
 
 /// Most events read at once.
-const MAX_EVENTS_READ: u32 = 1_000;
+const MAX_EVENTS_READ: u32 = 200;
 
 /// What a stream ends with that its gateway has ended.
 const TOLD: &str = "told";
@@ -48,6 +48,7 @@ struct Scripts {
     write: Script,
     read: Script,
     note: Script,
+    name: Script,
 }
 
 /// What is written of a stream.
@@ -60,7 +61,8 @@ pub(super) struct Entry<'a> {
     /// Position before the first of `events`.
     pub(super) before: u32,
     pub(super) events: &'a [(u32, Bytes)],
-    pub(super) max_events: u32,
+    /// Events that are not kept any more.
+    pub(super) dropped: u32,
     /// How long it is kept from now.
     pub(super) life: Duration,
 }
@@ -76,8 +78,6 @@ pub(super) struct State {
     pub(super) last: u32,
     /// Position of the last event that was written to somebody.
     pub(super) delivered: u32,
-    /// Whether somebody reads it where it is written.
-    pub(super) is_attended: bool,
     pub(super) end: Option<End>,
 }
 
@@ -90,7 +90,7 @@ pub(super) enum Written {
         is_cancelled: bool,
         /// Somebody reads it elsewhere.
         is_read: bool,
-        /// Position up to which it was written to somebody, here or elsewhere.
+        /// Position up to which it was written to somebody elsewhere.
         delivered: u32,
     },
     /// The stream is somebody else's by now.
@@ -102,8 +102,8 @@ pub(super) enum Written {
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// A client is attached.
-    Attached,
+    /// A client is attached, and was written everything up to this position.
+    Attached(u32),
     /// Somebody only looks.
     Looking,
 }
@@ -114,6 +114,7 @@ impl Shelf {
             write: Script::new(include_str!("write.lua")),
             read: Script::new(include_str!("read.lua")),
             note: Script::new(include_str!("note.lua")),
+            name: Script::new(include_str!("name.lua")),
         };
         Self { link, writer: Uuid::new_v4(), scripts: Arc::new(scripts) }
     }
@@ -125,9 +126,9 @@ impl Shelf {
     pub(super) async fn write(&self, entry: &Entry<'_>) -> Result<Written, StoreError> {
         let fields = entry.state.fields();
         let mut call = self.of_stream(&self.scripts.write, entry.stream);
-        call.arg(self.writer.to_string()).arg(WRITER_LIFE_MS).arg(millis(entry.life)).arg(entry.max_events);
+        call.arg(self.writer.to_string()).arg(WRITER_LIFE_MS).arg(millis(entry.life)).arg(entry.dropped);
         call.arg(u8::from(entry.is_new)).arg(entry.before);
-        call.arg(entry.state.delivered).arg(fields.len() * 2);
+        call.arg(fields.len() * 2);
         for (field, value) in fields {
             call.arg(field).arg(value);
         }
@@ -153,16 +154,16 @@ impl Shelf {
         after: u32,
         reading: Reading,
     ) -> Result<Option<(State, Vec<(u32, Bytes)>)>, StoreError> {
-        let (life_ms, count) = match reading {
-            Reading::Attached => (READER_LIFE_MS, MAX_EVENTS_READ),
-            Reading::Looking => (0, 1),
+        let (life_ms, count, delivered) = match reading {
+            Reading::Attached(delivered) => (READER_LIFE_MS, MAX_EVENTS_READ, delivered),
+            Reading::Looking => (0, 1, 0),
         };
         let lost = End::Interrupted(GatewayError::new(
             ErrorCode::StreamInterrupted,
             "the control plane that kept the stream is gone",
         ));
         let mut call = self.of_stream(&self.scripts.read, stream);
-        call.arg(after).arg(count).arg(life_ms).arg(write_end(&lost));
+        call.arg(after).arg(count).arg(life_ms).arg(write_end(&lost)).arg(delivered);
         type Events = Vec<(String, (String, Vec<u8>))>;
         let (fields, events) = self.run::<(Vec<(String, String)>, Events)>(&call).await?;
         if fields.is_empty() {
@@ -175,7 +176,7 @@ impl Shelf {
         Ok(Some((State::of(fields), events.into_iter().filter_map(event).collect())))
     }
 
-    /// Names the last stream of a session.
+    /// Names the last stream of a session, or keeps the name it has for longer.
     ///
     /// # Errors
     /// [`StoreError`] where that failed.
@@ -183,11 +184,12 @@ impl Shelf {
         &self,
         session: SessionKey,
         stream: Uuid,
+        is_new: bool,
         life: Duration,
     ) -> Result<(), StoreError> {
-        let mut command = redis::cmd("SET");
-        command.arg(session_key(session)).arg(stream.to_string()).arg("PX").arg(millis(life));
-        self.link.run(async |mut connection| command.exec_async(&mut connection).await).await
+        let mut call = self.scripts.name.prepare_invoke();
+        call.key(session_key(session)).arg(stream.to_string()).arg(u8::from(is_new)).arg(millis(life));
+        self.run::<i64>(&call).await.map(drop)
     }
 
     /// The last stream of a session.
@@ -254,7 +256,7 @@ impl State {
             ("owner", id(self.owner)),
             ("session", id(self.session)),
             ("last", self.last.to_string()),
-            ("attended", u8::from(self.is_attended).to_string()),
+            ("delivered", self.delivered.to_string()),
         ];
         fields.extend(self.head.as_ref().map(|head| ("head", write_head(head))));
         fields.extend(self.end.as_ref().map(|end| ("end", write_end(end))));
@@ -268,8 +270,9 @@ impl State {
                 "owner" => state.owner = Uuid::try_parse(&value).ok(),
                 "session" => state.session = Uuid::try_parse(&value).ok(),
                 "last" => state.last = value.parse().unwrap_or_default(),
-                "delivered" => state.delivered = value.parse().unwrap_or_default(),
-                "attended" => state.is_attended = value == "1",
+                "delivered" | "delivered-elsewhere" => {
+                    state.delivered = state.delivered.max(value.parse().unwrap_or_default());
+                }
                 "head" => state.head = Some(read_head(&value)),
                 "end" => state.end = Some(read_end(&value)),
                 _ => {}

@@ -4,8 +4,8 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
   return 0
 end
 if ARGV[1] == 'delivered' then
-  local delivered = math.max(tonumber(ARGV[2]), tonumber(redis.call('HGET', KEYS[2], 'delivered') or '0'))
-  redis.call('HSET', KEYS[2], 'delivered', delivered)
+  local known = tonumber(redis.call('HGET', KEYS[2], 'delivered-elsewhere') or '0')
+  redis.call('HSET', KEYS[2], 'delivered-elsewhere', math.max(tonumber(ARGV[2]), known))
   return 1
 end
 redis.call('HSET', KEYS[2], 'cancel', '1')

@@ -1,13 +1,17 @@
 -- Reads a stream, for a control plane that does not write it.
 -- KEYS: as those of writing.
 -- ARGV: the position to read after, most events, how long it is known that somebody reads, in milliseconds (0: nobody does), and
--- what the stream ends with where it has no end and nobody writes it any more.
+-- what the stream ends with where it has no end and nobody writes it any more; up to where it was delivered to that one.
 -- Returns the state's fields and values (none where there is no stream), and the events with their ids.
 if redis.call('EXISTS', KEYS[2]) == 0 or redis.call('HEXISTS', KEYS[2], 'forgotten') == 1 then
   return { {}, {} }
 end
 if ARGV[3] ~= '0' then
   redis.call('SET', KEYS[4], '1', 'PX', ARGV[3])
+  local known = tonumber(redis.call('HGET', KEYS[2], 'delivered-elsewhere') or '0')
+  if tonumber(ARGV[5]) > known then
+    redis.call('HSET', KEYS[2], 'delivered-elsewhere', ARGV[5])
+  end
 end
 if redis.call('EXISTS', KEYS[3]) == 0 and redis.call('HEXISTS', KEYS[2], 'end') == 0 then
   redis.call('HSET', KEYS[2], 'end', ARGV[4])

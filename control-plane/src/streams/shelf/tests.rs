@@ -24,8 +24,9 @@ fn events(texts: &[(u32, &'static str)]) -> Vec<(u32, Bytes)> {
 }
 
 fn entry<'a>(state: State, is_new: bool, events: &'a [(u32, Bytes)]) -> Entry<'a> {
+    let dropped = state.last.saturating_sub(3);
     let before = events.first().map_or(state.last, |(first, _)| first - 1);
-    Entry { stream: Uuid::from_u128(1 << 32), is_new, state, before, events, max_events: 3, life: LIFE }
+    Entry { stream: Uuid::from_u128(1 << 32), is_new, state, before, events, dropped, life: LIFE }
 }
 
 fn kept(delivered: u32) -> Written {
@@ -45,12 +46,11 @@ async fn what_one_writes_the_other_reads() {
             head: Some(head),
             last: 2,
             delivered: 1,
-            is_attended: true,
             end: None,
         };
         let two_events = events(&[(1, "data: a\n\n"), (2, "data: \u{1F980}\n\n")]);
-        assert_eq!(writer.write(&entry(first.clone(), true, &two_events)).await.unwrap(), kept(1));
-        let read = reader.read(stream, 0, Reading::Attached).await.unwrap().unwrap();
+        assert_eq!(writer.write(&entry(first.clone(), true, &two_events)).await.unwrap(), kept(0));
+        let read = reader.read(stream, 0, Reading::Attached(0)).await.unwrap().unwrap();
         assert_eq!(read, (first.clone(), two_events.clone()));
         let (_, rest) = reader.read(stream, 1, Reading::Looking).await.unwrap().unwrap();
         assert_eq!(rest, two_events[1..]);
@@ -59,11 +59,11 @@ async fn what_one_writes_the_other_reads() {
         let end = State { head: None, last: 4, delivered: 4, end: Some(End::Told), ..first.clone() };
         let more = events(&[(2, "again"), (3, "data: c\n\n"), (4, "data: d\n\n")]);
         let written = writer.write(&entry(end.clone(), false, &more)).await.unwrap();
-        assert_eq!(written, Written::Kept { is_cancelled: false, is_read: true, delivered: 4 });
+        assert_eq!(written, Written::Kept { is_cancelled: false, is_read: true, delivered: 0 });
         let (state, kept) = reader.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
         assert_eq!(state, State { head: first.head, ..end });
         assert_eq!(kept.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [2]);
-        let (_, kept) = reader.read(stream, 1, Reading::Attached).await.unwrap().unwrap();
+        let (_, kept) = reader.read(stream, 1, Reading::Attached(0)).await.unwrap().unwrap();
         assert_eq!(kept, [two_events[1].clone(), more[1].clone(), more[2].clone()]);
     }
 }
@@ -97,7 +97,7 @@ async fn a_stream_that_nobody_writes_any_more_gets_an_end() {
         let (read, _) = reader.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
         assert_eq!(read.end, None);
         let _: i64 = server.command(&["DEL", &key(stream, "writer")]).await;
-        let (read, kept) = reader.read(stream, 0, Reading::Attached).await.unwrap().unwrap();
+        let (read, kept) = reader.read(stream, 0, Reading::Attached(0)).await.unwrap().unwrap();
         assert_eq!(read.end, Some(End::Interrupted(error("the control plane that kept the stream is gone"))));
         assert_eq!(kept, one, "what there is stays");
         assert_eq!(writer.write(&entry(state, false, &[])).await.unwrap(), Written::Lost, "it was only slow");
@@ -111,7 +111,7 @@ async fn a_session_has_a_last_stream_until_it_is_forgotten() {
         let session = SessionKey { owner: Some(Uuid::from_u128(1)), id: Uuid::from_u128(2) };
         let stream = Uuid::from_u128(1 << 32);
         assert_eq!(reader.last_of(session).await.unwrap(), None);
-        writer.name(session, stream, LIFE).await.unwrap();
+        writer.name(session, stream, true, LIFE).await.unwrap();
         assert_eq!(reader.last_of(session).await.unwrap(), Some(stream));
         assert_eq!(reader.last_of(SessionKey { owner: None, ..session }).await.unwrap(), None);
         writer.write(&entry(State::default(), true, &[])).await.unwrap();

@@ -1,14 +1,16 @@
 -- Adds events to a stream and says how it is, for the control plane that writes it, and renews its claim.
 -- KEYS: events (a stream; an entry's id is the event's position), state (a hash), the writer's claim, the readers' sign; all in
 -- one slot.
--- ARGV: the writer, the life of its claim and of the stream in milliseconds, most events kept, whether the stream begins ("1"),
--- the position before the first event, the position up to which it was delivered here, how many fields and values of the state
--- follow, these, then the events.
--- Returns flags and the position up to which the stream was delivered anywhere. Flags: -1 where the stream is no longer this
+-- ARGV: the writer, the life of its claim and of the stream in milliseconds, how many events are not kept any more, whether the
+-- stream begins ("1"), the position before the first event, how many fields and values of the state follow, these, then the events.
+-- Returns flags and the position up to which the stream was delivered elsewhere. Flags: -1 where the stream is no longer this
 -- writer's, -2 where there is none (any more); else 1 where it is to be cancelled, plus 2 where somebody reads it elsewhere.
 local held = redis.call('GET', KEYS[3])
 if ARGV[5] == '1' then
-  redis.call('DEL', KEYS[1], KEYS[2])
+  -- A beginning that is said again leaves what was noted since.
+  if held ~= ARGV[1] then
+    redis.call('DEL', KEYS[1], KEYS[2])
+  end
 elseif held and held ~= ARGV[1] then
   return { -1, 0 }
 elseif redis.call('EXISTS', KEYS[2]) == 0 then
@@ -20,17 +22,16 @@ redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
 if redis.call('HEXISTS', KEYS[2], 'forgotten') == 1 then
   return { 1, 0 }
 end
-local delivered = math.max(tonumber(ARGV[7]), tonumber(redis.call('HGET', KEYS[2], 'delivered') or '0'))
-local fields = tonumber(ARGV[8])
-redis.call('HSET', KEYS[2], 'delivered', delivered, unpack(ARGV, 9, 8 + fields))
+local fields = tonumber(ARGV[7])
+redis.call('HSET', KEYS[2], unpack(ARGV, 8, 7 + fields))
 local before = tonumber(ARGV[6])
-for i = 9 + fields, #ARGV do
+for i = 8 + fields, #ARGV do
   before = before + 1
   -- One that is there already stays as it is.
   redis.pcall('XADD', KEYS[1], string.format('%d-0', before), 'e', ARGV[i])
 end
-redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[4])
+redis.call('XTRIM', KEYS[1], 'MINID', string.format('%d-0', tonumber(ARGV[4]) + 1))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local flags = redis.call('HEXISTS', KEYS[2], 'cancel') + 2 * redis.call('EXISTS', KEYS[4])
-return { flags, delivered }
+return { flags, tonumber(redis.call('HGET', KEYS[2], 'delivered-elsewhere') or '0') }
