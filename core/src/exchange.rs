@@ -84,11 +84,10 @@ pub struct Circumstances {
     pub unix_ms: u64,
 }
 
-/// What a stream that is to survive its client takes with it to who keeps it: an [`Ask`](crate::relay::Ask) and its seal, as
-/// headers.
+/// What a stream that is to survive its client takes with it to who keeps it, as headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// The ask.
+    /// The [`Ask`](crate::relay::Ask).
     pub ask: String,
     /// Its seal.
     pub seal: String,
@@ -151,8 +150,10 @@ pub struct Exchange {
     trace: Option<String>,
     /// Of a stream that is to survive its client.
     sealed: Option<Sealed>,
-    /// Whether it goes on with a session.
-    continues: bool,
+    /// Whether it comes back for a stream.
+    returns: bool,
+    /// Whether it goes on with a session whose turns are not known here.
+    lacks_history: bool,
     phase: Phase,
 }
 
@@ -232,7 +233,8 @@ impl Exchange {
             is_traced: false,
             trace: None,
             sealed: None,
-            continues: request.session.remembered().is_some(),
+            returns: false,
+            lacks_history: false,
             phase: Phase::Choosing,
         }
     }
@@ -254,6 +256,11 @@ impl Exchange {
     /// The configuration the exchange was planned with, and keeps.
     pub fn gateway(&self) -> &Rc<Gateway> {
         &self.gateway
+    }
+
+    /// Why the hop says that there was no answer: the provider could not be reached, or was silent for too long.
+    pub fn why_unanswered(&self, now_ms: u64) -> Failure {
+        self.silent_failure(now_ms).unwrap_or_else(Failure::unreachable)
     }
 
     /// Whether the client wants a stream.

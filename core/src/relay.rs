@@ -35,7 +35,8 @@ pub const NOTED_RESUME_HEADER: &str = "ai-warp-resume";
 /// Response header with the id before the first event: for clients that are cut off before they have had any.
 pub const STREAM_HEADER: &str = "x-ai-warp-stream";
 
-/// Response header by which the control plane says that it will not relay, and that the gateway is to ask the model itself.
+/// Response header by which the control plane says that it will not relay, and that the gateway is to ask the model itself. For
+/// that the body is the [`History`](crate::sync::History) of the session, where the request goes on with one.
 pub const DECLINED_HEADER: &str = "x-ai-warp-declined";
 
 /// How the last piece of a relayed stream ends: a comment, to clients nothing. Without it, what relayed the stream is gone.
@@ -46,6 +47,45 @@ pub const ASK_LIFE_MS: u64 = 60_000;
 
 /// Length of the key that seals, in bytes.
 pub const SEAL_KEY_BYTES: usize = 32;
+
+/// How events end, as the control plane writes them.
+const EVENT_END: &[u8] = b"\n\n";
+
+/// A relayed stream on its way to its client, who gets whole events alone: the connection may be lost in the middle of one, and
+/// what the client is told then must not look like its rest.
+#[derive(Debug, Default)]
+pub struct WholeEvents {
+    /// The start of an event whose end has not come yet.
+    held: Vec<u8>,
+    is_complete: bool,
+}
+
+impl WholeEvents {
+    /// Whether a piece that ends with `tail`, at least as long as [`END_MARK`] unless the piece is shorter, can pass as it is.
+    pub fn passes(&self, tail: &[u8]) -> bool {
+        self.held.is_empty() && tail.ends_with(EVENT_END) && !tail.ends_with(END_MARK)
+    }
+
+    /// Takes a piece that does not pass; what of it, and of what was held, the client gets.
+    pub fn take(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut whole = std::mem::take(&mut self.held);
+        whole.extend_from_slice(piece);
+        let end = whole.windows(EVENT_END.len()).rposition(|window| window == EVENT_END);
+        self.held = whole.split_off(end.map_or(0, |end| end + EVENT_END.len()));
+        if let Some(before) = whole.len().checked_sub(END_MARK.len())
+            && whole.ends_with(END_MARK)
+        {
+            self.is_complete = true;
+            whole.truncate(before);
+        }
+        whole
+    }
+
+    /// Whether the stream is over, and all of it was there.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+}
 
 /// A stream that is to survive its client: what the gateway knows of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +99,9 @@ pub struct Ask {
     /// Whether the session goes on, so that a stream of it may be under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continues: bool,
+    /// The turn that it goes on from, where that need not be the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Uuid>,
     /// The name of the consumer, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer: Option<String>,
@@ -144,6 +187,7 @@ mod tests {
             stream: stream_id::new_stream(),
             session: Some(Uuid::from_u128(1)),
             continues: true,
+            after: None,
             consumer: Some("Zoë".to_owned()),
             owner: None,
             payer: None,
@@ -169,6 +213,30 @@ mod tests {
         assert!(!read(&text.replace("Zoë", "Zoe"), &seal, &KEY, 0), "another consumer");
         for wrong in ["", "00", "zz", &seal[1..], &seal[2..]] {
             assert!(!read(&text, wrong, &KEY, 0), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn whole_events_pass_wherever_the_connection_is_cut() {
+        let stream = b"id: 1\ndata: a\n\n:\n\nid: 2\ndata: b\n\n: end\n\n";
+        let events: Vec<usize> = (0..stream.len()).filter(|at| stream[..*at].ends_with(EVENT_END)).collect();
+        let content = stream.len() - END_MARK.len();
+        for cut in 0..=stream.len() {
+            for second in cut..=stream.len() {
+                let mut relay = WholeEvents::default();
+                let mut out = Vec::new();
+                for piece in [&stream[..cut], &stream[cut..second]] {
+                    let tail = &piece[piece.len().saturating_sub(END_MARK.len())..];
+                    if relay.passes(tail) {
+                        out.extend_from_slice(piece);
+                    } else {
+                        out.extend(relay.take(piece));
+                    }
+                }
+                let expected = events.iter().copied().filter(|end| *end <= second).max().unwrap_or(0);
+                assert_eq!(out, stream[..expected.min(content)], "cut at {cut} and {second}");
+                assert_eq!(relay.is_complete(), second == stream.len(), "cut at {cut} and {second}");
+            }
         }
     }
 

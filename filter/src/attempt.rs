@@ -18,6 +18,7 @@ use ai_warp_core::plugin::{
     ATTEMPTS_HEADER, CLUSTER_PROPERTY, DROPPED_HEADER, EXCHANGE_PROPERTY, HOP_FAILED_HEADER, HOP_HEADER,
     MODEL_HEADER, RETRY_HEADER, WAITING_PATH,
 };
+use ai_warp_core::sync::History;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
@@ -49,6 +50,8 @@ enum State {
     Waiting { is_held: bool },
     /// The request is with who keeps the stream.
     Relaying(Relay),
+    /// Who keeps streams does not keep this one; the body is what the exchange needs to go on without.
+    Declined(SharedExchange),
     /// The request is under way.
     Sending { attempt: Sending, body: Vec<u8> },
     /// An error status; the body says more.
@@ -226,6 +229,14 @@ impl AttemptContext {
                 relay.read(size, end_of_stream);
                 Action::Continue
             }
+            State::Declined(_) if !end_of_stream => Action::Pause,
+            State::Declined(exchange) => {
+                let exchange = Rc::clone(exchange);
+                if let Ok(History { turns }) = serde_json::from_slice(&Body::Response.read(size)) {
+                    exchange.borrow_mut().remember(turns);
+                }
+                self.go_alone(&exchange)
+            }
             State::ReadingFailure { .. } if end_of_stream || size >= MAX_ERROR_BYTES => {
                 self.read_failure(size)
             }
@@ -336,7 +347,11 @@ impl HttpContext for AttemptContext {
                 Head::Passed => Action::Continue,
                 Head::Declined => {
                     let exchange = Rc::clone(relay.exchange());
-                    self.go_alone(&exchange)
+                    if end_of_stream || !exchange.borrow().lacks_history() {
+                        return self.go_alone(&exchange);
+                    }
+                    self.state = State::Declined(exchange);
+                    Action::Pause
                 }
             };
         }
@@ -347,7 +362,8 @@ impl HttpContext for AttemptContext {
             .unwrap_or(0);
         let is_stream = attempt.exchange.borrow().is_stream();
         if is_stream && host::response_header(HOP_FAILED_HEADER).is_some() {
-            return self.fail(&attempt.exchange, Failure::unreachable());
+            let failure = attempt.exchange.borrow().why_unanswered(host::now_ms());
+            return self.fail(&attempt.exchange, failure);
         }
         attempt.exchange.borrow_mut().note_response(status);
         let framing = attempt.dialect.framing();
@@ -370,7 +386,7 @@ impl HttpContext for AttemptContext {
     /// The end of a whole answer over HTTP/2. Streams have none: the hop speaks HTTP/1.0.
     fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
         match self.state {
-            State::ReadingFailure { .. } | State::ReadingWhole(_) => {
+            State::ReadingFailure { .. } | State::ReadingWhole(_) | State::Declined(_) => {
                 let size = Body::Response.read(usize::MAX).len();
                 self.read(size, true)
             }

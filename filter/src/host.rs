@@ -46,11 +46,6 @@ impl Body {
         hostcalls::get_buffer(self.buffer(), start, size - start).ok().flatten().unwrap_or_default()
     }
 
-    /// Appends to the body that Envoy holds. Only from within a body callback.
-    pub(crate) fn append(self, size: usize, more: &[u8]) {
-        let _ = hostcalls::set_buffer(self.buffer(), size, 0, more);
-    }
-
     /// Replaces the `size` bytes that Envoy holds. Only from within a body callback, or while a body that is not empty is
     /// held.
     pub(crate) fn replace(self, size: usize, body: &[u8]) {

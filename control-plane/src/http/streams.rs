@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ai_warp_core::error::ErrorCode;
-use ai_warp_core::relay::{ASK_HEADER, Ask, STREAMS_PATH};
+use ai_warp_core::relay::{ASK_HEADER, Ask, DECLINED_HEADER, STREAMS_PATH};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -13,6 +13,7 @@ use axum::routing::post;
 
 use super::AppState;
 use super::error::ApiError;
+use super::sync::history_of;
 use crate::streams::Handover;
 
 /// Largest body, in bytes: what the configuration allows requests at most.
@@ -41,5 +42,14 @@ async fn answer(
     let last_event = headers.get(LAST_EVENT_HEADER).map(|id| id.as_bytes().to_vec());
     let handover = Handover { ask, gateway: gateway.ip(), last_event, headers, body };
     let loaded = state.0.config.borrow().clone();
-    Ok(state.0.streams.answer(handover, &loaded.gateway, &loaded.config.streams).await)
+    let goes_on_with = handover.ask.session_key().filter(|_| handover.ask.continues);
+    let after = handover.ask.after;
+    let mut response = state.0.streams.answer(handover, &loaded.gateway, &loaded.config.streams).await;
+    if let Some(session) = goes_on_with.filter(|_| response.headers().contains_key(DECLINED_HEADER))
+        && let Ok(history) = history_of(&state, session, after).await
+        && let Ok(body) = serde_json::to_vec(&history)
+    {
+        *response.body_mut() = Body::from(body);
+    }
+    Ok(response)
 }

@@ -84,16 +84,25 @@ async fn history(
     if anew {
         give_up_stream(&state, session).await;
     }
-    let turns = state.0.store.history(session).await;
+    let history = history_of(&state, session, after).await;
     if let Some(span) = &mut span {
-        match &turns {
-            Ok(turns) => span.number("ai_warp.turns", turns.as_ref().map_or(0, Vec::len)),
+        match &history {
+            Ok(history) => span.number("ai_warp.turns", history.turns.len()),
             Err(_) => span.fail("store"),
         }
     }
-    let turns = turns.map_err(|error| ApiError::store(&error))?;
+    history.map(Json)
+}
+
+/// The turns that a session goes on with after the turn `after`, or after its last.
+pub(super) async fn history_of(
+    state: &AppState,
+    session: SessionKey,
+    after: Option<Uuid>,
+) -> Result<History, ApiError> {
+    let turns = state.0.store.history(session).await.map_err(|error| ApiError::store(&error))?;
     let turns = turns.and_then(|turns| lineage(turns, after)).ok_or_else(ApiError::no_session)?;
-    Ok(Json(History { turns: newest(turns, MAX_HISTORY_BYTES) }))
+    Ok(History { turns: newest(turns, MAX_HISTORY_BYTES) })
 }
 
 /// Ends the stream that is being answered in a session, and waits a moment for its turn, as far as it came, to be stored: the

@@ -245,7 +245,7 @@ impl Exchange {
     }
 
     /// The failure of an attempt of which nothing more will be heard.
-    fn silent_failure(&self, now_ms: u64) -> Option<Failure> {
+    pub(super) fn silent_failure(&self, now_ms: u64) -> Option<Failure> {
         let Phase::Trying { started_ms, has_headers } = self.phase else { return None };
         let lasted_ms = now_ms.saturating_sub(started_ms);
         Some(if lasted_ms + TIMER_SLACK_MS >= self.gateway.request_timeout_ms {

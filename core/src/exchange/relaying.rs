@@ -7,11 +7,16 @@
 use super::{Exchange, Phase, Sealed, Step};
 use crate::error::{ErrorCode, GatewayError};
 use crate::fleet::Fleet;
+use crate::sync::HistoryTurn;
+use crate::task::Conversation;
 
 impl Exchange {
-    /// Sends the exchange to who keeps streams, before anything was chosen.
-    pub fn relay(&mut self, sealed: Sealed) {
+    /// Sends the exchange to who keeps streams, before anything was chosen. `returns`: it comes back for a stream, and wants no
+    /// other. `lacks_history`: it goes on with a session, whose turns nobody has asked for here.
+    pub fn relay(&mut self, sealed: Sealed, returns: bool, lacks_history: bool) {
         self.sealed = Some(sealed);
+        self.returns = returns;
+        self.lacks_history = lacks_history;
         self.phase = Phase::Relaying;
     }
 
@@ -35,13 +40,30 @@ impl Exchange {
         matches!(self.phase, Phase::Relayed)
     }
 
-    /// Nobody keeps the stream: it is asked for as any other, unless it is to go on with what only the store knows.
-    pub fn go_alone(&mut self, fleet: &mut Fleet, now_ms: u64) -> Step {
-        if self.continues {
-            let message = "the session's history could not be read";
-            return self.give_up(GatewayError::new(ErrorCode::HistoryGetError, message));
+    /// Whether it can only go on with what the store remembers.
+    pub fn lacks_history(&self) -> bool {
+        self.lacks_history
+    }
+
+    /// The turns of its session, from who has them.
+    pub fn remember(&mut self, turns: Vec<HistoryTurn>) {
+        if let Some(Conversation { chat, .. }) = self.task.conversation_mut() {
+            chat.remember(turns.into_iter().flat_map(HistoryTurn::into_messages).collect());
         }
-        self.phase = Phase::Choosing;
-        self.choose(fleet, now_ms)
+        self.lacks_history = false;
+    }
+
+    /// Nobody keeps the stream: it is asked for as any other, unless it is one to come back to, or is to go on with what only the
+    /// store knows.
+    pub fn go_alone(&mut self, fleet: &mut Fleet, now_ms: u64) -> Step {
+        let message = match (self.returns, self.lacks_history) {
+            (true, _) => "the stream could not be reached; it may still be there",
+            (false, true) => "the session's history could not be read",
+            (false, false) => {
+                self.phase = Phase::Choosing;
+                return self.choose(fleet, now_ms);
+            }
+        };
+        self.give_up(GatewayError::new(ErrorCode::HistoryGetError, message))
     }
 }

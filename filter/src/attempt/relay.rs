@@ -2,13 +2,13 @@
 //! what comes back is the client's.
 //!
 //! It takes the hop as all streams do, so that a control plane that goes away in the middle looks like an end. A stream that
-//! is whole ends with a mark; one that lacks it is told to its client as one to come back for.
+//! is whole ends with a mark; one that lacks it is told to its client as one to come back for, after its last whole event.
 
 use ai_warp_core::api::errors;
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::exchange::Sealed;
 use ai_warp_core::plugin::{HOP_FAILED_HEADER, HOP_HEADER, OWN_HEADERS, SYNC_CLUSTER};
-use ai_warp_core::relay::{ASK_HEADER, DECLINED_HEADER, END_MARK, SEAL_HEADER, STREAMS_PATH};
+use ai_warp_core::relay::{ASK_HEADER, DECLINED_HEADER, END_MARK, SEAL_HEADER, STREAMS_PATH, WholeEvents};
 
 use crate::exchanges::SharedExchange;
 use crate::host::{self, Body};
@@ -32,8 +32,7 @@ pub(super) struct Relay {
     exchange: SharedExchange,
     /// Whether it is a stream, which ends with a mark.
     is_stream: bool,
-    /// The last bytes so far, as many as the mark has at most.
-    tail: Vec<u8>,
+    events: WholeEvents,
 }
 
 /// What the head of the answer says.
@@ -75,7 +74,7 @@ impl Relay {
         }
         host::write_request_headers(headers);
         drop(borrowed);
-        Self { exchange, is_stream: false, tail: Vec::new() }
+        Self { exchange, is_stream: false, events: WholeEvents::default() }
     }
 
     pub(super) fn exchange(&self) -> &SharedExchange {
@@ -99,19 +98,16 @@ impl Relay {
         if !self.is_stream {
             return;
         }
-        self.tail.extend(Body::Response.tail(size, END_MARK.len()));
-        let surplus = self.tail.len().saturating_sub(END_MARK.len());
-        self.tail.drain(..surplus);
-        if self.tail == END_MARK && size >= END_MARK.len() {
-            let mut last = Body::Response.read(size);
-            last.truncate(size - END_MARK.len());
-            Body::Response.replace(size, &last);
+        if !end_of_stream && self.events.passes(&Body::Response.tail(size, END_MARK.len())) {
+            return;
         }
-        if end_of_stream && self.tail != END_MARK {
+        let mut out = self.events.take(&Body::Response.read(size));
+        if end_of_stream && !self.events.is_complete() {
             let message = "the connection to the stream is lost; come back with the id of its last event";
             let error = GatewayError::new(ErrorCode::StreamDetached, message);
             let format = self.exchange.borrow().format();
-            Body::Response.append(size, &errors::event(format, &error, 0));
+            out.extend_from_slice(&errors::event(format, &error, 0));
         }
+        Body::Response.replace(size, &out);
     }
 }

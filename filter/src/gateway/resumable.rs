@@ -11,10 +11,13 @@ use ai_warp_core::relay::{ASK_LIFE_MS, Ask};
 use ai_warp_core::stream_id;
 
 use super::{GatewayContext, Planned};
-use crate::{host, seal};
+use crate::{fleet, host, seal};
 
 /// Request header by which Envoy's router is told how long one try may take, in milliseconds.
 const TRY_TIMEOUT_HEADER: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+
+/// Request header of clients that come back to a stream.
+const LAST_EVENT_HEADER: &str = "last-event-id";
 
 /// How much longer whoever keeps streams may take than models, in milliseconds.
 const RELAY_SLACK_MS: u64 = 2_000;
@@ -41,16 +44,18 @@ impl GatewayContext {
         let streams = self.gateway.streams.as_ref().filter(|_| self.ask.is_none())?;
         let is_stream = request.task.conversation().is_some_and(|conversation| conversation.stream);
         let is_asked_for = is_stream && request.resume.unwrap_or_else(seal::is_asked_for);
-        is_asked_for.then(|| streams.clone())
+        // While nobody answers there, nobody need wait for it but who comes back to a stream.
+        (is_asked_for && (!fleet::is_away() || comes_back())).then(|| streams.clone())
     }
 
     /// Hands the request to who keeps streams.
     pub(super) fn relay(&mut self, planned: Planned, port: u16) {
-        let ids = self.ids(planned.request.session);
+        let (ids, remembered) = (self.ids(planned.request.session), planned.request.session.remembered());
         let ask = Ask {
             stream: ids.map_or_else(stream_id::new_stream, |ids| ids.turn),
             session: ids.map(|ids| ids.session),
             continues: matches!(planned.request.session, Session::Continue { .. }),
+            after: remembered.and_then(|(_, after)| after),
             consumer: self.caller.consumer.clone(),
             owner: self.caller.owner(),
             payer: self.client(),
@@ -59,10 +64,15 @@ impl GatewayContext {
             until_ms: host::unix_ms().saturating_add(ASK_LIFE_MS),
         };
         let exchange = self.open(planned, Vec::new(), ids);
-        exchange.borrow_mut().relay(seal::seal(&ask));
+        exchange.borrow_mut().relay(seal::seal(&ask), comes_back(), remembered.is_some());
         // Until there is something to tell of the stream, models may be tried one after the other.
         let timeout_ms = self.gateway.longest_timeout_ms().saturating_add(RELAY_SLACK_MS);
         host::set_request_header(TRY_TIMEOUT_HEADER, &timeout_ms.to_string());
         self.hand_over(exchange);
     }
+}
+
+/// Whether the client comes back to a stream.
+fn comes_back() -> bool {
+    host::request_header(LAST_EVENT_HEADER).is_some()
 }

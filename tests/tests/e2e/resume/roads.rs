@@ -16,7 +16,10 @@ async fn without_a_control_plane_streams_take_the_direct_road() {
     let without = stack.stream(json!({"prompt": "hi"})).await.rest().await;
     assert_eq!(without.header("x-ai-warp-stream"), "");
     assert_eq!(without.text(), with.text());
-    // A session that only the control plane knows cannot go on.
+    // A stream may still be there, and a session is known to nobody else: neither goes on.
+    let unread = with.header("x-ai-warp-stream");
+    let gone = stack.gateway().resume_as_reply(&json!({"prompt": "hi"}), unread).await;
+    assert_eq!(gone.error(), (503, "HISTORY_GET_ERROR".to_owned()));
     let body = json!({"prompt": "hi", "sessionId": with.end()["sessionId"]});
     assert_eq!(stack.gateway().stream_as_reply(body).await.error(), (503, "HISTORY_GET_ERROR".to_owned()));
 }
@@ -198,4 +201,34 @@ async fn whoever_keeps_a_stream_may_try_models_for_longer_than_one_may_take() {
     let error = (504, "PROVIDER_REQUEST_TIMEOUT_ERROR".to_owned());
     assert_eq!(stack.gateway().stream_as_reply(slow).await.error(), error);
     assert_eq!(stack.asked().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_streams_cannot_be_opened_they_take_the_direct_road_with_all_that_was_said() {
+    let slow = "openai:slow";
+    // Nobody listens where the control plane asks.
+    let stack = Stack::builder()
+        .resumable()
+        .set("streams.hostname", "127.0.0.2")
+        .set("limits.requestTimeout", "500ms")
+        .models(["openai:ok", slow])
+        .start()
+        .await;
+    let first = stack.stream(json!({"prompt": "one", "models": ["openai:ok"]})).await.rest().await;
+    assert_eq!(first.header("x-ai-warp-stream"), "");
+    let again = json!({"prompt": "two", "models": ["openai:ok"], "sessionId": first.end()["sessionId"]});
+    stack.stream(again.clone()).await.rest().await.end();
+    let messages = stack.simulator.requests()[1].body["messages"].as_array().map(Vec::len);
+    assert_eq!(messages, Some(3), "the first turn, and the prompt");
+    // What fails there fails as it does on the direct road.
+    let late = stack.gateway().stream_as_reply(body(slow, None)).await;
+    assert_eq!(late.error(), (504, "PROVIDER_REQUEST_TIMEOUT_ERROR".to_owned()));
+    // Whoever comes back for a stream does not want another.
+    let asked = stack.asked().len();
+    let last = "ab277945-dc54-8dce-b7dd-2d0a00000003";
+    for body in [again, json!({"prompt": "one"})] {
+        let reply = stack.gateway().resume_as_reply(&body, last).await;
+        assert_eq!(reply.error(), (410, "STREAM_EXPIRED".to_owned()));
+    }
+    assert_eq!(stack.asked().len(), asked);
 }
