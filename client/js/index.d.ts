@@ -115,11 +115,14 @@ export interface AskOptions {
   /** Whether the answer comes as a stream. Default: true. */
   stream?: boolean
   /**
-   * Whether a stream that breaks may be come back to. Default: true. `false` is for a new answer in any case: without it, a
-   * prompt in a session whose last answer was left in the middle gets the rest of that one.
+   * Whether a stream that breaks may be come back to. Default: true. `false` is for a new answer in any case: without
+   * it, a prompt in a session whose last answer was left in the middle gets the rest of that one.
    */
   resume?: boolean
-  /** Go on with a stream that broke earlier, after this event: the `id` of a message, or `lastEventId` of an error. With its `sessionId`, where it has one; of no effect with `resume: false`. */
+  /**
+   * Go on with a stream that broke earlier, after this event: the `id` of a message, or `lastEventId` of an error. With
+   * its `sessionId`, where it has one; of no effect with `resume: false`.
+   */
   lastEventId?: AiEventId
   /** AI Warp's name for `lastEventId`, which counts where both are given. */
   resumeEventId?: AiEventId
@@ -170,9 +173,9 @@ export interface ErrorMessage {
 export type StreamMessage = ContentMessage | DoneMessage | ErrorMessage
 
 /**
- * Can be read once. A loop that is left closes the connection. The model of a stream that can be come back to, as streams can by
- * default, goes on for the gateway's `streams.abandonAfter` then, and the session's next prompt gets the rest of that
- * answer, unless it has `resume: false`.
+ * Can be read once. A loop that is left closes the connection. The model of a stream that can be come back to, as streams
+ * can by default, goes on for the gateway's `streams.abandonAfter` then, and the session's next prompt gets the rest of
+ * that answer, unless it has `resume: false`.
  */
 export interface AsyncIterableStream<T> {
   [Symbol.asyncIterator] (): AsyncIterator<T, void, void>
