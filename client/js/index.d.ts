@@ -114,13 +114,19 @@ export interface AskOptions {
   history?: AiChatHistory
   /** Whether the answer comes as a stream. Default: true. */
   stream?: boolean
-  /** Whether a stream that breaks may be come back to. Default: true. */
+  /**
+   * Whether a stream that breaks may be come back to. Default: true. `false` is for a new answer in any case: without
+   * it, a prompt in a session whose last answer was left in the middle gets the rest of that one.
+   */
   resume?: boolean
-  /** Go on with a stream that broke earlier, after this event: the `id` of a message, or `lastEventId` of an error. Needs its `sessionId`. */
+  /**
+   * Go on with a stream that broke earlier, after this event: the `id` of a message, or `lastEventId` of an error. With
+   * its `sessionId`, where it has one; of no effect with `resume: false`.
+   */
   lastEventId?: AiEventId
-  /** AI Warp's name for `lastEventId`. */
+  /** AI Warp's name for `lastEventId`, which counts where both are given. */
   resumeEventId?: AiEventId
-  /** Ends the request, or the stream. */
+  /** Ends the request, or leaves the stream as a loop does that is left. */
   signal?: AbortSignal
 }
 
@@ -141,7 +147,7 @@ export type AskResponseData = AskResponse
 export interface ContentMessage {
   type: 'content'
   content: string
-  /** The event's id, to go on after it by hand. */
+  /** The event's id, to go on after it by hand; absent where the stream cannot be come back to. */
   id?: AiEventId
   response?: undefined
   error?: undefined
@@ -158,14 +164,19 @@ export interface DoneMessage {
 /** The last message of a stream that the gateway could not complete. */
 export interface ErrorMessage {
   type: 'error'
-  error: AiWarpError
+  /** An `AiWarpError`; its type lets programs make such messages of any `Error`. */
+  error: Error & Partial<Pick<AiWarpError, 'code' | 'status' | 'retryAfter'>>
   content?: undefined
   response?: undefined
 }
 
 export type StreamMessage = ContentMessage | DoneMessage | ErrorMessage
 
-/** Can be read once. A loop that is left ends the request. */
+/**
+ * Can be read once. A loop that is left closes the connection. The model of a stream that can be come back to, as streams
+ * can by default, goes on for the gateway's `streams.abandonAfter` then, and the session's next prompt gets the rest of
+ * that answer, unless it has `resume: false`.
+ */
 export interface AsyncIterableStream<T> {
   [Symbol.asyncIterator] (): AsyncIterator<T, void, void>
 }
@@ -251,7 +262,7 @@ export class AiWarpError extends Error {
   readonly retryAfter?: number
   /** The last event that came of a stream that can be gone on with by hand. */
   readonly lastEventId?: AiEventId
-  /** The session of that stream. */
+  /** The session of that stream, or the one that was asked for. */
   readonly sessionId?: AiSessionId
   /** What `fetch` threw, or the reason of the signal. */
   readonly cause?: unknown

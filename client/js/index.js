@@ -22,13 +22,24 @@ export function buildClient (options) {
   return new Client(options)
 }
 
+function invalid (message) {
+  return new AiWarpError(message, { name: 'AiWarpError', code: 'INVALID_OPTIONS' })
+}
+
 class Client {
   #options
   #core
 
   constructor (options) {
     if (typeof options?.url !== 'string') {
-      throw new AiWarpError('buildClient: url must be a string', { name: 'AiWarpError', code: 'INVALID_OPTIONS' })
+      throw invalid('buildClient: url must be a string')
+    }
+    // JSON would make null of them.
+    const { timeout, reconnect } = options
+    for (const [name, value] of [['timeout', timeout], ...Object.entries(reconnect ?? {})]) {
+      if (typeof value === 'number' && !Number.isFinite(value)) {
+        throw invalid(`buildClient: ${name} must be a finite number`)
+      }
     }
     this.#options = { ...options }
     this.sessions = {

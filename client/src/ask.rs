@@ -14,7 +14,7 @@ pub struct Ask {
     pub streaming: bool,
     /// Whether a stream that breaks may be come back to.
     pub resume: bool,
-    /// The event after which a stream that broke earlier goes on.
+    /// The event after which a stream that broke earlier goes on; none where it must not be come back to.
     pub last_event_id: Option<String>,
     given: Given,
 }
@@ -32,9 +32,9 @@ struct Given {
     history: Option<Box<RawValue>>,
     stream: Option<bool>,
     resume: Option<bool>,
-    /// `resumeEventId` is AI Warp's name for it.
-    #[serde(alias = "resumeEventId")]
     last_event_id: Option<String>,
+    /// AI Warp's name for `lastEventId`, which counts where both are given.
+    resume_event_id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -76,12 +76,15 @@ impl Ask {
     pub fn read(json: &str) -> Result<Self, ClientError> {
         let given: Given = serde_json::from_str(json)
             .map_err(|error| ClientError::new(INVALID_OPTIONS, format!("ask: {error}")))?;
-        Ok(Self {
-            streaming: given.stream != Some(false),
-            resume: given.resume != Some(false),
-            last_event_id: given.last_event_id.clone().filter(|id| !id.is_empty()),
-            given,
-        })
+        let resume = given.resume != Some(false);
+        let named = |id: &Option<String>| id.clone().filter(|id| resume && !id.is_empty());
+        let last_event_id = named(&given.last_event_id).or_else(|| named(&given.resume_event_id));
+        Ok(Self { streaming: given.stream != Some(false), resume, last_event_id, given })
+    }
+
+    /// The session that was given, if it is one by its type.
+    pub fn session(&self) -> Option<String> {
+        serde_json::from_str(self.given.session_id.as_deref()?.get()).ok()
     }
 
     /// The body that asks. `session` is that of a stream that broke: to go on with it, the history it began with is left
@@ -141,7 +144,7 @@ mod tests {
             r#"{"prompt":"hi","sessionId":"s","context":{"b":1.50,"a":[null]},"temperature":1e0,"maxTokens":10,"#,
             r#""models":["a:b",{"provider":"c","model":"d"}],"route":"r","stream":true,"resume":false}"#
         );
-        assert_eq!((&*ask.body(None), ask.last_event_id.as_deref()), (body, Some("7")));
+        assert_eq!((&*ask.body(None), ask.session().as_deref()), (body, Some("s")));
         assert_eq!(ask.logged()[1], ("sessionId", r#""s""#));
     }
 
@@ -160,6 +163,20 @@ mod tests {
         for json in ["", "null", r#"{"stream":"no"}"#, r#"{"resume":1}"#, r#"{"lastEventId":7}"#] {
             assert_eq!(Ask::read(json).unwrap_err().code, INVALID_OPTIONS, "{json}");
         }
-        assert_eq!(Ask::read(r#"{"resumeEventId":"9"}"#).unwrap().last_event_id.as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn the_event_to_go_on_after_has_two_names_and_counts_where_the_stream_may_be_come_back_to() {
+        for (json, id) in [
+            (r#"{"lastEventId":"7"}"#, Some("7")),
+            (r#"{"resumeEventId":"9"}"#, Some("9")),
+            (r#"{"resumeEventId":"9","lastEventId":"7"}"#, Some("7")),
+            (r#"{"resumeEventId":"9","lastEventId":""}"#, Some("9")),
+            (r#"{"resumeEventId":null,"resume":true}"#, None),
+            (r#"{"resumeEventId":"9","resume":false}"#, None),
+            (r#"{"lastEventId":"7","resume":false}"#, None),
+        ] {
+            assert_eq!(Ask::read(json).unwrap().last_event_id.as_deref(), id, "{json}");
+        }
     }
 }

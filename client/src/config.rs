@@ -96,7 +96,13 @@ impl Config {
     }
 
     /// Where a session is.
-    pub fn session(&self, id: &str) -> String {
+    ///
+    /// # Errors
+    /// [`INVALID_OPTIONS`] for what would be another path than that of a session.
+    pub fn session(&self, id: &str) -> Result<String, ClientError> {
+        if matches!(id, "" | "." | "..") {
+            return Err(ClientError::new(INVALID_OPTIONS, format!("sessions: `{id}` is no session")));
+        }
         let mut url = self.at(&self.sessions_path);
         url.push('/');
         for byte in id.bytes() {
@@ -105,7 +111,7 @@ impl Config {
                 _ => url.push_str(&format!("%{byte:02X}")),
             }
         }
-        url
+        Ok(url)
     }
 
     /// Longest wait for a response to begin, and between two pieces of it.
@@ -129,7 +135,7 @@ mod tests {
         let config = Config::read(r#"{"url":"http://gateway:3042/"}"#).unwrap();
         assert_eq!(config.endpoint(true), "http://gateway:3042/api/v1/stream");
         assert_eq!(config.endpoint(false), "http://gateway:3042/api/v1/prompt");
-        assert_eq!(config.session("a/b ü"), "http://gateway:3042/api/v1/sessions/a%2Fb%20%C3%BC");
+        assert_eq!(config.session("a/b ü").unwrap(), "http://gateway:3042/api/v1/sessions/a%2Fb%20%C3%BC");
         assert_eq!(config.session_header, "x-session-id");
         assert_eq!((config.timeout(), config.reconnect), (DEFAULT_TIMEOUT, Some(Reconnect::default())));
     }
@@ -140,7 +146,7 @@ mod tests {
                        "reconnect":{"maxAttempts":2},"logger":{}}"#;
         let config = Config::read(json).unwrap();
         assert_eq!(
-            [config.endpoint(false), config.endpoint(true), config.session("1")],
+            [config.endpoint(false), config.endpoint(true), config.session("1").unwrap()],
             ["/p", "/s", "/x/1"]
         );
         assert_eq!(config.timeout(), Duration::from_micros(1_500_500));
@@ -150,6 +156,17 @@ mod tests {
         assert_eq!((reconnect("false"), reconnect("true")), (None, Some(Reconnect::default())));
         let forever = Config::read(r#"{"url":"","timeout":1e300}"#).unwrap();
         assert_eq!(forever.timeout().as_millis(), 2_147_483_647, "more than that, and timers fire at once");
+    }
+
+    #[test]
+    fn what_would_be_another_path_is_no_session() {
+        let config = Config::read(r#"{"url":""}"#).unwrap();
+        for id in ["", ".", ".."] {
+            assert_eq!(config.session(id).unwrap_err().code, INVALID_OPTIONS, "{id}");
+        }
+        for id in ["...", "a.b", ".a"] {
+            assert_eq!(config.session(id).unwrap(), format!("/api/v1/sessions/{id}"));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub enum Message {
     Content {
         /// Its text.
         text: String,
-        /// The event's id, by which it can be come back to.
+        /// The event's id; none where the stream cannot be come back to.
         id: Option<String>,
     },
     /// The end: the whole answer, as the JSON it came in.

@@ -22,6 +22,9 @@ use crate::reconnect::{MAX_RETRY_AFTER, Reconnect};
 /// What a stream's `content-type` begins with.
 const EVENT_STREAM: &str = "text/event-stream";
 
+/// Hex digits at the end of an event's id that are its position; the rest is the stream.
+const POSITION_DIGITS: usize = 8;
+
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
@@ -164,11 +167,12 @@ impl AskStream {
             // A portal of the network one has just come into answers anything with a page.
             return self.broken(ClientError::new(INVALID_RESPONSE, message), random);
         }
-        if self.place.is_some() && head.place.is_none() {
-            self.fail(ClientError::new(INVALID_RESPONSE, "the gateway does not go on with this stream"));
-            return None;
-        }
-        if self.place.is_none() {
+        if let Some(place) = &self.place {
+            if !head.place.as_deref().is_some_and(|other| is_same_stream(place, other)) {
+                self.fail(ClientError::new(INVALID_RESPONSE, "the gateway does not go on with this stream"));
+                return None;
+            }
+        } else {
             self.place.clone_from(&head.place);
             self.handed_on.clone_from(&head.place);
         }
@@ -194,8 +198,11 @@ impl AskStream {
         let Phase::Reading(decoder) = &mut self.phase else { return None };
         let (messages, place, attempts) = (&mut self.messages, &mut self.place, &mut self.attempts);
         let pushed = decoder.push(piece, |event| match read(event).map_err(Stop::Invalid)? {
-            Reading::Message(message) => {
+            Reading::Message(mut message) => {
                 *attempts = 0;
+                if let (None, Message::Content { id, .. }) = (&place, &mut message) {
+                    *id = None;
+                }
                 if let (Some(place), Ok(id)) = (place.as_mut(), std::str::from_utf8(event.id))
                     && !id.is_empty()
                 {
@@ -249,7 +256,7 @@ impl AskStream {
     /// Ends the stream with this error, after what has come before it.
     pub fn fail(&mut self, mut error: ClientError) {
         error.last_event_id.clone_from(&self.place);
-        error.session_id.clone_from(&self.session);
+        error.session_id = self.session.clone().or_else(|| self.ask.session());
         self.phase = Phase::Failed(Box::new(error));
     }
 
@@ -276,6 +283,14 @@ impl AskStream {
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Reading(_))
     }
+}
+
+/// Whether these are ids of events, or places, of one stream.
+fn is_same_stream(one: &str, other: &str) -> bool {
+    let stream = |id: &str| {
+        id.len().checked_sub(POSITION_DIGITS).and_then(|end| id.get(..end)).map(str::to_ascii_lowercase)
+    };
+    stream(one) == stream(other)
 }
 
 #[cfg(test)]

@@ -28,6 +28,15 @@ export async function fails (work, fields) {
   return error
 }
 
+/** What `promise` resolves to, in so many milliseconds. */
+export async function within (time, promise) {
+  let timer
+  const late = new Promise((resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing in ${time} ms`)), time)
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
+
 function show (value) {
   return JSON.stringify(value, (_, part) => {
     if (part === undefined) {

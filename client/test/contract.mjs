@@ -1,7 +1,7 @@
 // What the client does with what a gateway may answer: requests, messages, errors, the log. On a fake gateway.
 
-import { equal, fails, ok } from './assert.mjs'
-import { answering, away, content, end, failure, readAll, remembering, silent, stream, whole } from './fake.mjs'
+import { equal, fails, ok, within } from './assert.mjs'
+import { answering, away, content, end, failure, readAll, remembering, resumable, silent, stream, whole } from './fake.mjs'
 
 const answer = { text: 'hi', result: 'COMPLETE', sessionId: 's1' }
 
@@ -30,7 +30,7 @@ export const contract = ({ buildClient, AiWarpError }) => {
     },
 
     async 'a stream is messages and the headers of its response' () {
-      const { fetch } = answering(stream([content('', 'a'), content(2, 'b'), ': comment\n\nevent: new\ndata: x\n\n', end(3)]))
+      const { fetch } = answering(resumable([content('', 'a'), content(2, 'b'), ': comment\n\nevent: new\ndata: x\n\n', end(3)]))
       const { stream: messages, headers } = await client(fetch).ask({ prompt: 'hi' })
       ok(headers instanceof Headers)
       equal(headers.get('x-session-id'), 's1')
@@ -40,6 +40,8 @@ export const contract = ({ buildClient, AiWarpError }) => {
         { type: 'done', response: { text: 'all', result: 'COMPLETE', sessionId: 's1' } }
       ])
       equal(await readAll(messages), { messages: [] }, 'a stream can be read once')
+      const other = await client(answering(stream([content(1), end(2)])).fetch).ask({ prompt: 'hi' })
+      equal((await readAll(other.stream)).messages[0], { type: 'content', content: 'c1 ' }, 'not to be come back to')
     },
 
     async 'a direct answer is its content and its headers' () {
@@ -227,6 +229,32 @@ export const contract = ({ buildClient, AiWarpError }) => {
       equal([await next, waiting.asked[0].signal.aborted], [{ done: true, value: undefined }, true])
     },
 
+    async 'a loop that is left at the last message ends the request if its body does not' () {
+      for (const last of [end(2), failure('PROVIDER_RESPONSE_ERROR', 2)]) {
+        const { fetch, asked } = answering(stream([content(1), last], { then: 'hang' }))
+        const { stream: messages } = await client(fetch).ask({ prompt: 'hi' })
+        for await (const { type } of messages) {
+          if (type !== 'content') break
+        }
+        const { signal } = asked[0]
+        ok(!signal.aborted, 'it has a moment to end by itself')
+        await within(5_000, new Promise((resolve) => signal.addEventListener('abort', resolve)))
+      }
+      let isRead = false
+      const { fetch, asked } = answering((request) => {
+        const response = stream([content(1), end(2), ': the rest'])(request)
+        const watched = new TransformStream({ flush () { isRead = true } })
+        return new Response(response.body.pipeThrough(watched), response)
+      })
+      for await (const { type } of (await client(fetch).ask({ prompt: 'hi' })).stream) {
+        if (type === 'done') break
+      }
+      for (let turn = 0; turn < 50 && !isRead; turn++) {
+        await new Promise((resolve) => setTimeout(resolve))
+      }
+      equal([isRead, asked[0].signal.aborted], [true, false])
+    },
+
     async 'messages asked for at once come in order' () {
       const { fetch } = answering(stream([content(1), content(2), end(3)]))
       const { stream: messages } = await client(fetch).ask({ prompt: 'hi' })
@@ -284,6 +312,21 @@ export const contract = ({ buildClient, AiWarpError }) => {
 
     async 'options that make no sense are refused' () {
       await fails(async () => buildClient({}), { code: 'INVALID_OPTIONS' })
+      for (const options of [
+        { timeout: Infinity },
+        { timeout: NaN },
+        ...['maxAttempts', 'minDelay', 'maxDelay'].map((name) => ({ reconnect: { [name]: Infinity } }))
+      ]) {
+        const [name] = Object.keys(options.reconnect ?? options)
+        const message = `buildClient: ${name} must be a finite number`
+        await fails(async () => client(away, options), { code: 'INVALID_OPTIONS', message })
+      }
+      const { fetch, asked } = answering(whole(200, {}))
+      for (const id of ['', '.', '..']) {
+        await fails(client(fetch).sessions.get(id), { code: 'INVALID_OPTIONS' })
+        await fails(client(fetch).sessions.delete(id), { code: 'INVALID_OPTIONS' })
+      }
+      equal(asked.length, 0, 'requests')
       await fails(client(away, { timeout: -1 }).ask({ prompt: 'hi' }), { code: 'INVALID_OPTIONS' })
       await fails(client(away).ask({ prompt: 'hi', lastEventId: 7 }), { code: 'INVALID_OPTIONS' })
     }

@@ -3,7 +3,8 @@
 
 const encoder = new TextEncoder()
 
-export const PLACE = '00000000-0000-8000-8000-000000000000'
+/** Ids here are positions alone, of a stream without a name. */
+export const PLACE = '0'
 
 /** Answers one request after the other by these functions; the last of them answers all further ones. */
 export function answering (...answers) {

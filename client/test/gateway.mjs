@@ -27,6 +27,22 @@ export const gateway = ({ buildClient }, place) => {
       equal(first.text + rest.text, rest.last.response.text)
     },
 
+    async 'an answer that is left goes on in its session, until a prompt does not want it' () {
+      const old = 'openai:severed~chunks=200~chunk-delay=3'
+      const { stream, headers } = await client().ask({ prompt: 'hi', models: [old] })
+      for await (const { type } of stream) {
+        if (type === 'content') break
+      }
+      const sessionId = headers.get('x-session-id')
+      const rest = await client().ask({ prompt: 'next', sessionId, models: ['openai:ok'] })
+      equal(rest.headers.get('x-ai-warp-model'), old)
+      for await (const { type } of rest.stream) {
+        if (type === 'content') break
+      }
+      const anew = await read({ prompt: 'next', sessionId, models: ['openai:ok'], resume: false })
+      equal([anew.headers.get('x-ai-warp-model'), anew.last.type], ['openai:ok', 'done'])
+    },
+
     async 'a stream that is not there any more' () {
       const { headers } = await read()
       const sessionId = headers.get('x-session-id')
@@ -51,7 +67,7 @@ export const gateway = ({ buildClient }, place) => {
       equal([last.response.text, last.response.result], [text, 'COMPLETE'])
       equal([last.response.sessionId, headers.get('x-ai-warp-model')], [headers.get('x-session-id'), 'openai:m~chunks=20'])
       const ids = messages.slice(0, 20).map(({ id }) => id)
-      ok(ids.every(Boolean) && new Set(ids).size === 20, 'ids')
+      equal([ids.every(Boolean), new Set(ids).size], place.resumable ? [true, 20] : [false, 1], 'ids')
     },
 
     async 'a fallback to another provider' () {

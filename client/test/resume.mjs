@@ -118,6 +118,10 @@ export const resume = ({ buildClient, start }) => {
       const { fetch, asked } = answering(resumable([content(1)], { then: 'break' }), stream([content(1), end(2)]))
       const { texts, error } = await read(fetch)
       equal([texts, error.code, asked[1].signal.aborted], [['c1 '], 'INVALID_RESPONSE', true])
+      const headers = { 'x-ai-warp-stream': '6e0a7d43-2e0c-8b3a-8d4b-6f0c00000000' }
+      const other = answering(resumable([content(1)], { then: 'break' }), resumable([content(2), end(3)], { headers }))
+      const given = await read(other.fetch)
+      equal([given.texts, given.error.code, given.error.lastEventId], [['c1 '], 'INVALID_RESPONSE', '1'])
     },
 
     async 'a stream can be gone on with by hand' () {
@@ -127,6 +131,10 @@ export const resume = ({ buildClient, start }) => {
       const named = answering(resumable([end(7)]))
       await read(named.fetch, {}, { sessionId: 's1', resumeEventId: '6' })
       equal(named.asked[0].headers.get('last-event-id'), '6')
+      const anew = answering(stream([content(1), end(2)]))
+      const ask = { sessionId: 's1', resumeEventId: '6', resume: false }
+      equal((await read(anew.fetch, {}, ask)).texts, ['c1 ', 'all'])
+      equal(anew.asked[0].headers.get('last-event-id'), null)
     },
 
     async 'to abort or leave while it waits to come back ends the wait' () {
@@ -157,6 +165,12 @@ export const resume = ({ buildClient, start }) => {
         for await (const message of (await client(left.fetch).ask({ prompt: 'hi' })).stream) {
           if (message) break
         }
+        const ended = answering(resumable([content(1), end(2)], { then: 'hang' }))
+        const controller = new AbortController()
+        for await (const { type } of (await client(ended.fetch).ask({ prompt: 'hi', signal: controller.signal })).stream) {
+          if (type === 'done') break
+        }
+        controller.abort()
         await client(away).ask({ prompt: 'x'.repeat(10_000) }).catch(() => {})
       }
       for (let count = 0; count < 50; count++) await round()

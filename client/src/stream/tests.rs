@@ -26,6 +26,10 @@ fn open(place: Option<&str>) -> AskStream {
 }
 
 fn content(id: u32) -> String {
+    content_at(&id.to_string())
+}
+
+fn content_at(id: &str) -> String {
     format!("id: {id}\nevent: content\ndata: {{\"response\":\"c{id} \"}}\n\n")
 }
 
@@ -240,6 +244,63 @@ fn a_gateway_that_would_answer_anew_is_not_listened_to() {
     stream.broken(lost(), 0.0);
     assert_eq!(stream.answered(&head(None), 0.0), None);
     assert_eq!(failed(stream.next_step()).code, INVALID_RESPONSE);
+}
+
+#[test]
+fn the_stream_that_comes_back_must_be_the_one_that_was_asked_for() {
+    let stream = "6e0a7d43-2e0c-8b3a-8d4b-6f0c00000000";
+    for (place, is_it) in [
+        (stream, true),
+        ("6E0A7D43-2E0C-8B3A-8D4B-6F0C00000000", true),
+        ("6e0a7d43-2e0c-8b3a-8d4b-6f0c0000002a", true),
+        ("6e0a7d43-2e0c-8b3a-8d4b-6f0d00000000", false),
+        ("17", false),
+        ("", false),
+        ("é6f0c0000", false),
+    ] {
+        let mut broken = open(Some(stream));
+        broken.take(content_at("6e0a7d43-2e0c-8b3a-8d4b-6f0c0000002a").as_bytes(), 0.0);
+        broken.broken(lost(), 0.0);
+        let by_hand = asked(r#"{"prompt":"hi","lastEventId":"6e0a7d43-2e0c-8b3a-8d4b-6f0c0000002a"}"#);
+        for mut coming_back in [broken, by_hand] {
+            assert_eq!(coming_back.answered(&head(Some(place)), 0.0), None);
+            assert_eq!(coming_back.is_open(), is_it, "{place}");
+            if !is_it {
+                let error = failed(delivered(&mut coming_back).1);
+                assert_eq!(&*error.code, INVALID_RESPONSE, "{place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_are_handed_out_where_the_stream_can_be_come_back_to() {
+    for (place, expected) in [(Some("0"), Some("1")), (None, None)] {
+        let mut stream = open(place);
+        stream.take(content(1).as_bytes(), 0.0);
+        let Step::Deliver(Message::Content { id, .. }) = stream.next_step() else { panic!("no content") };
+        assert_eq!(id.as_deref(), expected);
+    }
+}
+
+#[test]
+fn what_must_not_be_come_back_to_is_asked_anew() {
+    let mut stream = asked(r#"{"prompt":"hi","sessionId":"s1","resumeEventId":"5","resume":false}"#);
+    assert!(matches!(stream.next_step(), Step::Send(Request { last_event_id: None, .. })));
+    assert_eq!(stream.answered(&head(None), 0.0), None);
+    assert!(stream.is_open());
+}
+
+#[test]
+fn the_session_of_an_error_is_the_one_given_until_the_gateway_tells_it() {
+    let mut stream = asked(r#"{"prompt":"hi","sessionId":"s0","lastEventId":"5"}"#);
+    stream.refused(status(410, None), 0.0);
+    let error = failed(stream.next_step());
+    assert_eq!((error.session_id.as_deref(), error.last_event_id.as_deref()), (Some("s0"), Some("5")));
+    let mut stream = asked(r#"{"prompt":"hi","sessionId":"s0","resume":false}"#);
+    assert_eq!(stream.answered(&head(None), 0.0), None);
+    stream.broken(lost(), 0.0);
+    assert_eq!(failed(stream.next_step()).session_id.as_deref(), Some("s1"));
 }
 
 #[test]

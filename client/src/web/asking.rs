@@ -81,12 +81,13 @@ impl Asking {
         }
     }
 
-    /// Nobody wants the rest.
+    /// Nobody wants the rest; of a stream that is over that is what its body has after the last event.
     pub(super) fn leave(&self) {
-        if self.stream.borrow().is_over() {
-            return;
+        if !self.stream.borrow().is_over() {
+            self.cancel.cancel(Why::Left);
+        } else if self.body.borrow().is_some() {
+            self.end();
         }
-        self.cancel.cancel(Why::Left);
     }
 
     async fn carry_out(&self) -> Option<Told> {

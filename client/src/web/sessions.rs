@@ -18,7 +18,7 @@ pub(super) async fn delete(shared: &Shared, id: &str, signal: &JsValue) -> Resul
 }
 
 async fn call(shared: &Shared, method: &str, id: &str, signal: &JsValue) -> Result<String, Failure> {
-    let url = shared.config.session(id);
+    let url = shared.config.session(id)?;
     let request =
         HttpRequest { method, url: &url, accept: "application/json", last_event_id: None, body: None };
     let cancel = Cancel::by(signal)?;

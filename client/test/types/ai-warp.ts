@@ -1,4 +1,4 @@
-// A program as it is written for AI Warp's client. Another name to import from is all that changes.
+// A program as it is written for AI Warp's client. Another name to import from is nearly all that changes.
 
 import {
   buildClient, type AIClient, type AskOptions, type AskResponse, type ClientOptions, type Logger, type QueryModel,
@@ -72,3 +72,8 @@ export async function direct (): Promise<AskResponse> {
   console.log(response.content.text, response.content.result, response.content.sessionId, response.headers)
   return response.content
 }
+
+export const mocked: StreamMessage[] = [
+  { type: 'content', content: 'Hi' },
+  { type: 'error', error: new Error('Stream error') }
+]

@@ -46,8 +46,10 @@ export async function streams (signal: AbortSignal): Promise<string> {
         break
       }
       case 'error': {
-        const error: AiWarpError = message.error
-        throw error
+        const error: Error = message.error
+        const code: ErrorCode | undefined = message.error.code
+        if (code === 'STREAM_INTERRUPTED' || message.error.retryAfter === undefined) throw error
+        break
       }
       default: {
         const nothing: never = message
