@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::error::ApiError;
+use super::sync::until_stored;
 
 /// Who says whose sessions are meant.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +72,10 @@ async fn read(State(state): State<AppState>, OwnSession(key): OwnSession) -> Res
 }
 
 async fn forget(State(state): State<AppState>, OwnSession(key): OwnSession) -> Result<StatusCode, ApiError> {
-    state.0.streams.forget(key).await;
+    if let Some(turn) = state.0.streams.forget(key).await {
+        // Stored later, it would bring the session back.
+        until_stored(&state, key, turn).await;
+    }
     match state.0.store.delete(key).await {
         Ok(true) => Ok(StatusCode::NO_CONTENT),
         Ok(false) => Err(ApiError::no_session()),

@@ -105,10 +105,15 @@ pub(super) async fn history_of(
     Ok(History { turns: newest(turns, MAX_HISTORY_BYTES) })
 }
 
-/// Ends the stream that is being answered in a session, and waits a moment for its turn, as far as it came, to be stored: the
-/// prompt that takes its place comes after it.
+/// Ends the stream that is being answered in a session, and waits for its turn: the prompt that takes its place comes after it.
 async fn give_up_stream(state: &AppState, session: SessionKey) {
-    let Some(turn) = state.0.streams.cancel(session).await else { return };
+    if let Some(turn) = state.0.streams.cancel(session).await {
+        until_stored(state, session, turn).await;
+    }
+}
+
+/// Waits a moment for the turn of a stream that was given up to be stored, as far as it came.
+pub(super) async fn until_stored(state: &AppState, session: SessionKey, turn: Uuid) {
     let stored = async {
         loop {
             match state.0.store.history(session).await {

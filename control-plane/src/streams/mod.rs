@@ -241,8 +241,9 @@ impl Streams {
     pub(crate) async fn cancel(&self, session: SessionKey) -> Option<Uuid> {
         let stream = self.last_of(session).await?;
         if let Some(log) = self.book.find(stream) {
+            let is_under_way = !log.progress().is_over;
             log.cancel(ErrorCode::StreamInterrupted, "a newer prompt took the place of this one");
-            return (!log.progress().is_over).then_some(stream);
+            return is_under_way.then_some(stream);
         }
         let shelf = self.shelf.as_ref()?;
         let (state, _) = shelf.read(stream, 0, Reading::Looking).await.ok().flatten()?;
@@ -252,16 +253,17 @@ impl Streams {
         Some(stream)
     }
 
-    /// Forgets the stream of a session, under way or over.
-    pub(crate) async fn forget(&self, session: SessionKey) {
-        let Some(stream) = self.last_of(session).await else { return };
-        self.cancel(session).await;
+    /// Forgets the last stream of a session; its id, if it was under way.
+    pub(crate) async fn forget(&self, session: SessionKey) -> Option<Uuid> {
+        let stream = self.last_of(session).await?;
+        let was_under_way = self.cancel(session).await;
         self.book.remove(stream);
         if let Some(shelf) = &self.shelf
             && let Err(error) = shelf.forget(session, stream).await
         {
             tracing::warn!(%stream, "the stream of a deleted session stays until it expires: {error}");
         }
+        was_under_way
     }
 
     /// What there is.

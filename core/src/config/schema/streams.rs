@@ -24,7 +24,8 @@ pub struct StreamsConfig {
     pub max_events: u32,
     /// Bytes kept of one stream; beyond that the oldest events go.
     pub max_bytes: u64,
-    /// Streams under way of one consumer, or of all who have no name; more are refused.
+    /// Streams under way of one consumer in one control plane; more are refused. As many of those who have no name together; more
+    /// of theirs cannot be resumed.
     pub max_per_consumer: u32,
     /// Bytes that one control plane keeps of all streams: ended ones make room, and what then finds none cannot be resumed.
     pub max_total_bytes: u64,

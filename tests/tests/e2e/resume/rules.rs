@@ -3,6 +3,7 @@
 use ai_warp_simulator::Outcome;
 use ai_warp_tests::{PATIENCE, Stack, eventually};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::{begin, body};
 
@@ -143,17 +144,39 @@ async fn a_stream_that_is_gone_is_told_to_be_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_has_so_many_streams_under_way() {
-    let stack = Stack::builder().resumable().set("streams.maxPerConsumer", 2).models([HELD]).start().await;
-    let first = begin(&stack, HELD).await;
-    let _second = begin(&stack, HELD).await;
-    let third = stack.gateway().stream_as_reply(body(HELD, None)).await;
-    assert_eq!(third.error(), (429, "TOO_MANY_STREAMS".to_owned()));
+async fn a_consumer_has_so_many_streams_under_way_and_those_without_a_name_take_the_direct_road() {
+    let hash: String = Sha256::digest("key-of-ann").iter().map(|byte| format!("{byte:02x}")).collect();
+    let stack = Stack::builder()
+        .resumable()
+        .set("streams.maxPerConsumer", 2)
+        .set("auth.required", false)
+        .set("auth.apiKeys", json!([{"consumer": "ann", "hash": format!("sha256:{hash}")}]))
+        .models([HELD])
+        .start()
+        .await;
+    let ask = async |key: Option<&str>| {
+        let request =
+            stack.gateway().request(reqwest::Method::POST, "/api/v1/stream").json(&body(HELD, None));
+        let request = key.into_iter().fold(request, |request, key| request.header("x-api-key", key));
+        let response = request.send().await.unwrap();
+        let is_resumable = response.headers().contains_key("x-ai-warp-stream");
+        (response.status().as_u16(), is_resumable, response)
+    };
+    let (first, _second) = (ask(Some("key-of-ann")).await, ask(Some("key-of-ann")).await);
+    let third = ask(Some("key-of-ann")).await;
+    assert_eq!((third.0, third.1), (429, false));
+    assert!(third.2.text().await.unwrap().contains("TOO_MANY_STREAMS"));
+    let mut nobody = Vec::new();
+    for is_resumable in [true, true, false, false] {
+        let stream = ask(None).await;
+        assert_eq!((stream.0, stream.1), (200, is_resumable));
+        nobody.push(stream);
+    }
     stack.simulator.open_gate("held");
-    first.0.rest().await.end();
+    assert!(first.2.text().await.unwrap().contains("event: end"));
     eventually("there is room again", PATIENCE, async || {
-        let reply = stack.gateway().stream_as_reply(body(HELD, None)).await;
-        if reply.status == 200 { Ok(()) } else { Err(reply.text()) }
+        let stream = ask(Some("key-of-ann")).await;
+        if (stream.0, stream.1) == (200, true) { Ok(()) } else { Err(stream.0) }
     })
     .await;
 }
