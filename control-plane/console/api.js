@@ -27,7 +27,8 @@ export function operatorHeaders() {
 
 /**
  * Asks for `path`, relative to the page. Where a token is missing or refused, the person is asked for one, and the question put
- * again. Returns what the answer says, `null` where it says nothing.
+ * again; one that is not given leaves the refusal, until somebody wants to give it. Returns what the answer says, `null` where it
+ * says nothing.
  */
 export async function ask(path, method = "GET") {
   for (;;) {
@@ -41,30 +42,45 @@ export async function ask(path, method = "GET") {
     if (response.ok) return response.status === 204 ? null : response.json();
     const told = await response.json().catch(() => ({}));
     const message = told.message ?? `${response.status} ${response.statusText}`;
-    if (response.status !== 401) throw new ApiError(response.status, told.code ?? "UNKNOWN", message);
+    const refused = new ApiError(response.status, told.code ?? "UNKNOWN", message);
+    if (response.status !== 401) throw refused;
     // Another question may have been given a newer one meanwhile.
-    if (sent === sessionStorage.getItem(STORED_AS)) await askForToken(sent ? message : "");
+    if (sent !== sessionStorage.getItem(STORED_AS)) continue;
+    if (!isDeclined) await askForToken(sent ? `That token is refused. ${message}.` : `${message}.`);
+    if (isDeclined) throw refused;
   }
 }
 
-let asking = null;
+/** What a header can hold. */
+const SENDABLE = /^[\x20-\x7e\xa0-\xff]+$/;
 
-/** Lets the person type a token; `why` says what is wrong with the one before. Several questions share one dialog. */
+let asking = null;
+/** Whether the dialog was left without a token. */
+let isDeclined = false;
+
+/** Lets the person type a token; `why` says why one is needed. Several questions share one dialog. */
 function askForToken(why) {
   asking ??= new Promise((resolve) => {
     const [dialog, input] = [byId("token-dialog"), byId("token")];
+    let isGiven = false;
     byId("token-error").textContent = why;
     input.value = "";
     dialog.showModal();
     byId("token-form").onsubmit = (event) => {
       event.preventDefault();
-      sessionStorage.setItem(STORED_AS, input.value.trim());
-      input.value = "";
+      const token = input.value.trim();
+      if (!SENDABLE.test(token)) {
+        byId("token-error").textContent = "No token has such characters: it has letters, digits and signs of Latin-1.";
+        return;
+      }
+      sessionStorage.setItem(STORED_AS, token);
+      isGiven = true;
       dialog.close();
     };
-    // Escape leaves nothing to look at behind it, so the dialog comes back with the next question.
     dialog.onclose = () => {
       asking = null;
+      isDeclined = !isGiven;
+      input.value = "";
       showForget();
       resolve();
     };
@@ -74,11 +90,13 @@ function askForToken(why) {
 
 function showForget() {
   show(byId("forget-token"), sessionStorage.getItem(STORED_AS) !== null);
+  show(byId("give-token"), isDeclined);
 }
 
-/** Forgets the token on demand. */
+/** Forgets the token on demand, and takes one that was not given when asked for. */
 export function startForgetting() {
   showForget();
+  byId("give-token").onclick = () => askForToken("");
   byId("forget-token").onclick = () => {
     sessionStorage.removeItem(STORED_AS);
     location.reload();

@@ -26,13 +26,16 @@ export function show(at, shown) {
 
 /**
  * Makes the children of `parent` those of `items`, in their order. A child is kept, with its focus, while its item has the same
- * key and `drawn` text; it is made anew by `make` otherwise.
+ * key and `drawn` text; it is made anew by `make` otherwise. Several items may have one key: the first of them stays the first.
  */
 export function keep(parent, items, key, make) {
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const times = new Map();
   let at = parent.firstElementChild;
   for (const item of items) {
-    const name = key(item);
+    const nth = (times.get(key(item)) ?? 0) + 1;
+    times.set(key(item), nth);
+    const name = `${nth} ${key(item)}`;
     const drawn = JSON.stringify(item);
     let child = old.get(name);
     old.delete(name);

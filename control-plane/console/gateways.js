@@ -27,7 +27,7 @@ export function standing(gateway) {
 function row(gateway) {
   const kinds = Object.entries(gateway.resources);
   const is = standing(gateway);
-  const version = gateway.resources.filter?.acknowledged;
+  const { sent, acknowledged } = gateway.resources.filter ?? {};
   const refusals = kinds.filter(([, progress]) => progress.refused);
   return element(
     "li",
@@ -36,7 +36,8 @@ function row(gateway) {
     element(
       "p",
       { class: "why" },
-      version ? ["configuration ", element("code", {}, short(version)), " acknowledged, "] : "no configuration yet, ",
+      acknowledged ? ["filter ", element("code", {}, short(acknowledged)), " acknowledged, "] : "no filter acknowledged yet, ",
+      sent && sent !== acknowledged && [element("code", {}, short(sent)), " sent, "],
       `Envoy ${gateway.envoy}, since ${time(gateway.connectedAtMs)}`,
     ),
     refusals.map(([kind, { refused }]) =>

@@ -40,7 +40,7 @@ function facts({ version, config, filter, storage, turns }) {
   return [
     ["Version", version],
     ["Configuration", config.version + (config.error ? `, a newer one refused at ${time(config.error.sinceMs)}` : "")],
-    ["Filter", short(filter.sha256)],
+    ["Filter code", short(filter.sha256)],
     ["Storage", (STORES[storage.type] ?? storage.type) + (storage.reachable ? "" : ", not reachable")],
     storage.sessions !== undefined && ["Sessions", several(storage.sessions, "session") + (storage.bytes === undefined ? "" : `, ${bytes(storage.bytes)}`)],
     ["Turns", `${count(turns.stored)} stored` + (turns.failed ? `, ${count(turns.failed)} failed` : "")],

@@ -12,6 +12,7 @@ const OWN = "";
 
 let models = [];
 let picked = [];
+let tellChange = () => {};
 
 /** Offers what a configuration has. What is chosen stays, as far as it still exists. */
 export function drawPicker(settings) {
@@ -29,7 +30,9 @@ export function drawPicker(settings) {
   draw();
 }
 
-export function startPicker() {
+/** Calls `changed` whenever something else is chosen. */
+export function startPicker(changed) {
+  tellChange = changed;
   byId("route").onchange = draw;
   byId("add").onclick = () => {
     const model = byId("pick").value;
@@ -44,8 +47,11 @@ export function startPicker() {
 export function chosenModels() {
   const route = byId("route").value;
   if (route !== OWN) return byId("route").selectedIndex === 0 ? {} : { route };
-  return picked.length > 0 ? { models: [...picked] } : {};
+  return { models: [...picked] };
 }
+
+/** Whether there is anything to ask: one's own choice may be empty. */
+export const isAnyChosen = () => byId("route").value !== OWN || picked.length > 0;
 
 function draw() {
   show(byId("picker"), byId("route").value === OWN);
@@ -55,7 +61,9 @@ function draw() {
   select.replaceChildren(...left.map((model) => element("option", { value: model }, model)));
   if (left.includes(chosen)) select.value = chosen;
   byId("add").disabled = left.length === 0 || picked.length >= MOST;
+  show(byId("picked-none"), picked.length === 0);
   drawPicked();
+  tellChange();
 }
 
 /** Draws what is picked, with the states of now. */

@@ -4,7 +4,7 @@ import { operatorHeaders } from "./api.js";
 import { byId, element, setText, show } from "./dom.js";
 import { count, measured } from "./format.js";
 import { pill } from "./models.js";
-import { chosenModels, drawPicker, startPicker } from "./picker.js";
+import { chosenModels, drawPicker, isAnyChosen, startPicker } from "./picker.js";
 import { readSession } from "./sessions.js";
 
 /** Most runs that are kept on the page. */
@@ -14,13 +14,16 @@ let settings = null;
 let client = null;
 /** Ends what is under way; `null` where nothing is. */
 let running = null;
+/** Sessions of resumable runs that were stopped. While its rest is kept, a resumable prompt there would be given that instead. */
+const stopped = new Set();
 
 export function startPlayground() {
-  startPicker();
+  startPicker(drawSend);
+  drawSend();
   const form = byId("prompt-form");
   form.onsubmit = (event) => {
     event.preventDefault();
-    if (!running) run();
+    if (canSend()) run();
   };
   form.onkeydown = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
@@ -36,26 +39,38 @@ export function drawPlayground(fresh) {
   settings = fresh;
   drawPicker(settings);
   show(byId("credential-field"), settings.takesCredential);
-  const missing = !settings.hasClient
-    ? "The control plane was started without the client package (ai-warp serve --client DIR), so no prompt can be sent from here."
-    : !settings.gateway && "The configuration does not say where the gateway is: set console.gateway.";
-  show(byId("playground-note"), Boolean(missing));
-  setText(byId("playground-note"), missing || "");
-  byId("send").disabled = Boolean(missing);
+  show(byId("playground-note"), missing() !== "");
+  setText(byId("playground-note"), missing());
   byId("session").disabled = !settings.hasSessions;
+}
+
+/** What prompts cannot be sent without; empty where all is there. */
+function missing() {
+  if (!settings.hasClient) {
+    return "The control plane was started without the client package (ai-warp serve --client DIR), so no prompt can be sent from here.";
+  }
+  return settings.gateway ? "" : "The configuration does not say where the gateway is: set console.gateway.";
+}
+
+const canSend = () => running === null && settings !== null && missing() === "" && isAnyChosen();
+
+function drawSend() {
+  byId("send").disabled = !canSend();
+  byId("stop").disabled = running === null;
 }
 
 /** What the form asks for. */
 function request() {
   const value = (id) => byId(id).value.trim();
   const number = (id) => (value(id) === "" ? undefined : Number(value(id)));
+  const sessionId = value("session") || undefined;
   return {
     prompt: byId("prompt").value,
     context: value("context") || undefined,
     temperature: number("temperature"),
     maxTokens: number("max-tokens"),
-    sessionId: value("session") || undefined,
-    resume: byId("resume").checked,
+    sessionId,
+    resume: byId("resume").checked && !stopped.has(sessionId),
     ...chosenModels(),
   };
 }
@@ -65,12 +80,13 @@ async function run() {
   const abort = (running = new AbortController());
   const card = newRun(asked);
   const started = performance.now();
-  byId("stop").disabled = false;
-  byId("send").disabled = true;
+  let session = asked.sessionId;
+  drawSend();
   try {
     client ??= await import("./client/index.js");
     const { stream, headers } = await ai().ask({ ...asked, stream: true, signal: abort.signal });
     card.answeredBy(headers);
+    session = headers.get(settings.sessionHeader) ?? session;
     let events = 0;
     for await (const message of stream) {
       if (message.type === "content") {
@@ -85,11 +101,11 @@ async function run() {
     }
   } catch (error) {
     card.fail(error, abort.signal.aborted);
+    if (abort.signal.aborted && asked.resume && session) stopped.add(session);
   } finally {
     card.settle(performance.now() - started);
     running = null;
-    byId("stop").disabled = true;
-    byId("send").disabled = false;
+    drawSend();
   }
 }
 

@@ -4,16 +4,23 @@ import { ask } from "./api.js";
 import { byId, element, setText, show } from "./dom.js";
 import { several, time } from "./format.js";
 
-/** The session that is shown: its path. */
+/** The session that is shown, as it was asked for: `path`, `id`, `consumer`. */
 let shown = null;
+/** The session that the dialog names. */
+let doomed = null;
+/** How often something else was wanted: what was asked for before is not shown any more. */
+let wishes = 0;
 
 export function startSessions() {
   byId("session-form").onsubmit = (event) => {
     event.preventDefault();
     read();
   };
+  for (const field of ["session-id", "session-consumer"]) byId(field).oninput = leave;
   byId("session-delete").onclick = () => {
-    setText(byId("delete-id"), byId("session-id").value.trim());
+    doomed = shown;
+    setText(byId("delete-id"), doomed.id);
+    setText(byId("delete-consumer"), doomed.consumer && ` of ${doomed.consumer}`);
     byId("delete-dialog").showModal();
     byId("delete-cancel").focus();
   };
@@ -29,22 +36,26 @@ export function readSession(id) {
   return read();
 }
 
-function path() {
-  const consumer = byId("session-consumer").value.trim();
+/** What the fields say. */
+function written() {
+  const [id, consumer] = ["session-id", "session-consumer"].map((field) => byId(field).value.trim());
   const query = consumer ? `?consumer=${encodeURIComponent(consumer)}` : "";
-  return `../api/v1/sessions/${encodeURIComponent(byId("session-id").value.trim())}${query}`;
+  return { id, consumer, path: `../api/v1/sessions/${encodeURIComponent(id)}${query}` };
 }
 
 async function read() {
-  const wanted = path();
+  const wanted = written();
+  const wish = ++wishes;
   try {
-    const { history } = await ask(wanted);
+    const { history } = await ask(wanted.path);
+    if (wish !== wishes) return;
     shown = wanted;
     note("");
     setText(byId("session-about"), several(history.length, "turn"));
     byId("session-turns").replaceChildren(...history.map(turn));
     show(byId("session-found"), true);
   } catch (error) {
+    if (wish !== wishes) return;
     leave();
     note(error.status === 404 ? "There is no such session. One that belongs to a consumer is found with its name alone." : error.message);
   }
@@ -53,8 +64,8 @@ async function read() {
 async function forget() {
   byId("delete-dialog").close();
   try {
-    await ask(shown, "DELETE");
-    leave();
+    await ask(doomed.path, "DELETE");
+    if (shown === doomed) leave();
     note("The session is deleted.");
   } catch (error) {
     note(error.message);
@@ -63,6 +74,7 @@ async function forget() {
 }
 
 function leave() {
+  wishes++;
   shown = null;
   show(byId("session-found"), false);
   byId("session-turns").replaceChildren();

@@ -184,9 +184,11 @@ impl Page {
         self.call("Emulation.setEmulatedMedia", json!({"features": features})).await;
     }
 
-    /// Writes what is shown to a PNG file.
+    /// Writes the whole page, also what is below the fold, to a PNG file.
     pub async fn screenshot(&self, path: &Path) {
-        let params = json!({"format": "png", "optimizeForSpeed": false});
+        let mut clip = self.call("Page.getLayoutMetrics", json!({})).await["cssContentSize"].take();
+        clip["scale"] = json!(1);
+        let params = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let image = self.call("Page.captureScreenshot", params).await;
         let image = STANDARD.decode(image["data"].as_str().unwrap_or_default()).expect("base64");
         std::fs::write(path, image).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

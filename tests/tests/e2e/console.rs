@@ -3,9 +3,10 @@
 //! Every test ends with what the page complained of: nothing may break its content security policy or fail unseen.
 
 mod readable;
+mod rules;
 mod token;
 
-use ai_warp_tests::{Browser, Builder, Key, PATIENCE, Page, Stack, eventually};
+use ai_warp_tests::{Browser, Builder, Key, PATIENCE, Page, Samples, Stack, eventually};
 use serde_json::json;
 
 /// A console, and what it shows.
@@ -78,6 +79,21 @@ impl Console {
         self.page.text(".run").await
     }
 
+    /// Ticks that prompts are resumable.
+    async fn resumable(&self) {
+        self.page.evaluate("document.querySelector('#options').open = true").await;
+        self.tab_to("#resume").await;
+        self.page.press(Key::Space).await;
+        assert_eq!(self.page.evaluate("document.querySelector('#resume').checked").await, true);
+        self.page.evaluate("document.querySelector('#prompt').focus()").await;
+    }
+
+    /// How many streams were handed over to be resumable.
+    async fn streams(&self) -> f64 {
+        let text = self.stack.control_plane.api().get("/metrics").await.text();
+        Samples::parse(&text).of("ai_warp_control_plane_streams_total").map(|(_, value)| value).sum()
+    }
+
     fn expect_no_complaints(&self) {
         assert_eq!(self.page.complaints(), [""; 0]);
     }
@@ -117,7 +133,10 @@ async fn a_prompt_is_streamed_and_a_model_that_trips_is_shown_with_its_reason() 
     assert!(page.text("#overview").await.contains("1 of 2 ready"));
     page.wait_for("its share is shown", "document.querySelector('#limits progress') !== null").await;
     let envoy = page.text("#gateways > li").await;
-    assert!(envoy.contains("current") && envoy.contains("acknowledged"), "{envoy}");
+    assert!(
+        envoy.contains("current") && envoy.contains("filter") && envoy.contains("acknowledged"),
+        "{envoy}"
+    );
     console.expect_no_complaints();
 }
 
@@ -214,18 +233,48 @@ async fn a_session_is_gone_on_with_read_and_deleted_once_confirmed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_may_be_resumable() {
-    let Some(console) = Console::open(Stack::builder().models(["openai:ok"])).await else { return };
+    let builder = Stack::builder().resumable().models(["openai:ok"]);
+    let Some(console) = Console::open(builder).await else { return };
     let page = &console.page;
-    page.evaluate("document.querySelector('#options').open = true").await;
-    console.tab_to("#resume").await;
-    page.press(Key::Space).await;
-    assert_eq!(page.evaluate("document.querySelector('#resume').checked").await, true);
-    page.evaluate("document.querySelector('#prompt').focus()").await;
-    for words in ["word1", "word1 word2"] {
+    console.send("!words 1").await;
+    console.run("answered").await;
+    assert_eq!(console.streams().await, 0.0);
+    console.resumable().await;
+    for words in ["word1 word2", "word1 word2 word3"] {
         console.send(&format!("!words {}", words.split(' ').count())).await;
         console.run("answered").await;
         assert_eq!(page.text(".answer").await, words);
     }
+    eventually("both were handed over", PATIENCE, async || {
+        let streams = console.streams().await;
+        if streams == 2.0 { Ok(()) } else { Err(streams) }
+    })
+    .await;
+    console.expect_no_complaints();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_resumable_run_was_stopped_a_prompt_is_a_new_one() {
+    let builder = Stack::builder().resumable().models(["openai:held~gate~chunks=3"]);
+    let Some(console) = Console::open(builder).await else { return };
+    let page = &console.page;
+    console.resumable().await;
+    console.send("one").await;
+    page.wait_for("the answer begins", "document.querySelector('.answer')?.textContent === 'c1 '").await;
+    page.press(Key::Escape).await;
+    console.run("stopped").await;
+    console.stack.simulator.open_gate("held");
+    let session = page.text(".session code").await;
+    console.stack.control_plane.wait_for_turns(&session, 1).await;
+    console.tab_to(".session button").await;
+    page.press(Key::Enter).await;
+    for requests in [2, 3] {
+        console.send("another").await;
+        console.run("answered").await;
+        assert_eq!(page.text(".answer").await.trim(), "c1 c2 c3");
+        assert_eq!(console.stack.simulator.requests().len(), requests);
+    }
+    assert_eq!(console.streams().await, 1.0);
     console.expect_no_complaints();
 }
 

@@ -65,14 +65,17 @@ pub(super) fn ensure() -> Result<Browser> {
     }
     eprintln!("setup: unpacking Chromium to {}", folder.display());
     let work = work_dir()?;
-    let packages = match download(work.path()) {
-        Ok(packages) => packages,
-        Err(error) => {
-            return Ok(Browser::Skipped(format!("Debian's packages cannot be had: {error:#}").into()));
-        }
-    };
+    let apt = PrivateApt::new(work.path())?;
+    // By itself apt goes on with what lists it has, be it none, and fails at the packages.
+    let mut update = apt.command();
+    if let Err(error) = process::run(update.args(["-qq", "-o", "APT::Update::Error-Mode=any", "update"])) {
+        return Ok(Browser::Skipped(format!("Debian's package lists cannot be read: {error:#}").into()));
+    }
+    let mut download = apt.command();
+    download.args(["-qq", "install", "--yes", "--download-only", "--no-install-recommends", "--reinstall"]);
+    process::run(download.args(PACKAGES)).context("cannot download Chromium")?;
     let unpacked = work.path().join("unpacked");
-    for package in packages {
+    for package in apt.archives()? {
         process::run(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacked))?;
     }
     std::fs::write(unpacked.join("fonts.conf"), FONTS).context("cannot write the list of fonts")?;
@@ -94,13 +97,4 @@ pub(super) fn ensure() -> Result<Browser> {
 
 fn runs(browser: &Path) -> bool {
     process::capture(Command::new(browser).arg("--version")).is_ok()
-}
-
-fn download(work: &Path) -> Result<Vec<PathBuf>> {
-    let apt = PrivateApt::new(work)?;
-    process::run(apt.command().args(["-qq", "update"])).context("cannot read the package lists")?;
-    let mut download = apt.command();
-    download.args(["-qq", "install", "--yes", "--download-only", "--no-install-recommends", "--reinstall"]);
-    process::run(download.args(PACKAGES))?;
-    apt.archives()
 }
