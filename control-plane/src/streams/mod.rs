@@ -237,20 +237,28 @@ impl Streams {
         });
     }
 
-    /// Ends the stream of a session that is under way, as a newer prompt takes its place; its id, if there was one.
+    /// Ends the stream of a session that is under way, as a newer prompt takes its place; its id, if there was one. Of one that is
+    /// over, nobody who does not name it gets the rest any more.
     pub(crate) async fn cancel(&self, session: SessionKey) -> Option<Uuid> {
         let stream = self.last_of(session).await?;
         if let Some(log) = self.book.find(stream) {
-            let is_under_way = !log.progress().is_over;
+            let progress = log.progress();
+            if progress.is_over {
+                log.deliver(progress.last);
+                return None;
+            }
             log.cancel(ErrorCode::StreamInterrupted, "a newer prompt took the place of this one");
-            return is_under_way.then_some(stream);
+            return Some(stream);
         }
         let shelf = self.shelf.as_ref()?;
         let (state, _) = shelf.read(stream, 0, Reading::Looking).await.ok().flatten()?;
-        if state.end.is_some() || shelf.cancel(stream).await.is_err() {
+        if state.end.is_some() {
+            if let Err(error) = shelf.deliver(stream, state.last).await {
+                tracing::debug!(%stream, "what is left of a stream stays: {error}");
+            }
             return None;
         }
-        Some(stream)
+        shelf.cancel(stream).await.is_ok().then_some(stream)
     }
 
     /// Forgets the last stream of a session; its id, if it was under way.

@@ -100,6 +100,22 @@ async fn resume_false_begins_anew_and_ends_what_is_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waited_for_is_not_given_to_who_began_anew() {
+    for storage in ["memory", "valkey"] {
+        let stack = Stack::builder().resumable().storage(storage).models([HELD, "openai:ok"]).start().await;
+        let (stream, session) = begin(&stack, HELD).await;
+        drop(stream);
+        until_nobody_reads(&stack).await;
+        stack.simulator.open_gate("held");
+        stack.control_plane.wait_for_turns(&session, 1).await;
+        let anew = json!({"prompt": "two", "models": ["openai:ok"], "sessionId": session, "resume": false});
+        stack.stream(anew).await.rest().await.end();
+        let next = json!({"prompt": "three", "models": ["openai:ok"], "sessionId": session});
+        assert!(stack.stream(next).await.rest().await.text().contains("three"), "{storage}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_nobody_reads_is_given_up() {
     let stack =
         Stack::builder().resumable().set("streams.abandonAfter", "300ms").models([HELD]).start().await;
