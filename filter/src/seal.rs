@@ -66,8 +66,8 @@ fn shared_key() -> Vec<u8> {
     if let Some(key) = read() {
         return key;
     }
-    let random = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
-    debug_assert_eq!(random.len(), SEAL_KEY_BYTES);
+    let random: [[u8; SEAL_KEY_BYTES / 2]; 2] = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes);
+    let random = random.concat();
     // Another worker may have been faster.
     let _ = hostcalls::set_shared_data(KEY_PAGE, Some(&random), Some(NO_PAGE));
     read().unwrap_or_default()

@@ -53,7 +53,7 @@ pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) -> bool {
                     // Whoever reads it elsewhere cannot tell either.
                     mirror.log.note_read_elsewhere(false);
                     last_tries += u32::from(mirror.log.progress().is_over);
-                    if last_tries == 1 || !std::mem::replace(&mut mirror.told.is_failing, true) {
+                    if !std::mem::replace(&mut mirror.told.is_failing, true) {
                         let stream = mirror.log.about.stream;
                         tracing::warn!(%stream, "a stream cannot be resumed elsewhere now: {error}");
                     }
@@ -175,7 +175,7 @@ impl Mirror {
             at: Some(Instant::now()),
             has_head,
             last,
-            delivered: if is_over { delivered } else { log.delivered() },
+            delivered,
             readers: progress.readers,
             is_over,
             is_failing: false,

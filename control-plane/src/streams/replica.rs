@@ -29,18 +29,23 @@ pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
             Ok(Some((state, events))) => {
                 failures = 0;
                 wait = if events.is_empty() { (wait * 2).min(LATER) } else { SOON };
+                let had = log.progress().last;
                 let first = events.first().map(|(position, _)| *position);
-                if first.is_some_and(|first| first != log.progress().last.saturating_add(1)) {
+                if had < state.last && first != Some(had.saturating_add(1)) {
                     log.end(interrupted("the next events of the stream are not kept any more"));
                     break;
                 }
                 if let Some(head) = state.head.filter(|_| log.head().is_none()) {
                     log.begin(Head::Stream(head));
                 }
-                log.append(events.into_iter().map(|(_, event)| event).collect());
-                if log.progress().last >= state.last
-                    && let Some(end) = state.end
-                {
+                if !events.is_empty() {
+                    log.append(events.into_iter().map(|(_, event)| event).collect());
+                }
+                if log.progress().last < state.last {
+                    // There is more than one look brings.
+                    continue;
+                }
+                if let Some(end) = state.end {
                     log.end(end);
                     break;
                 }
@@ -70,9 +75,11 @@ pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
 /// Tells the shelf how far the client came: at once where it has all of it, as its next prompt is a new one then.
 async fn note_delivery(log: &Log, shelf: &Shelf) {
     let mut watch = log.watch();
+    let mut wait = SOON;
     while log.delivered() < log.progress().last && log.progress().readers > 0 {
-        // Deliveries are not announced; they follow events and departures.
-        _ = timeout(SOON, watch.changed()).await;
+        // Departures are announced, deliveries are not.
+        _ = timeout(wait, watch.changed()).await;
+        wait = (wait * 2).min(LATER);
     }
     for _ in 0..MAX_FAILURES {
         match shelf.deliver(log.about.stream, log.delivered()).await {

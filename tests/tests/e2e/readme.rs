@@ -8,7 +8,7 @@ use ai_warp_tests::Stack;
 const EXPECTED: &[&[&str]] = &[
     &[r#""text":"openai/gpt-5-mini: Why is the sky blue?"#, r#""result":"COMPLETE""#, r#""sessionId":""#],
     &["event: content\ndata: {\"response\":\"", "event: end\ndata: {\"response\":{\"text\":\""],
-    &["0000000001\nevent: content\ndata: {\"response\":\"", "of the sea."],
+    &["00000001\nevent: content\ndata: {\"response\":\"", "of the sea."],
     &["What is my name? [system=-] [history=2]", r#""history":[{"prompt":"My name is Ada.""#],
     &[r#""object":"chat.completion""#, r#""type":"message""#, r#""id":"openai:gpt-5-mini""#],
     &["x-ai-warp-model: gemini:ok", "x-ai-warp-attempts: 3", "gemini/ok: Hello"],
