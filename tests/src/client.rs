@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::events::EventStream;
+use crate::wait::{PATIENCE, eventually};
 
 /// Longest request of a test, stream included.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
@@ -69,6 +70,17 @@ impl Gateway {
     /// Comes back to a stream, having had everything up to `last`.
     pub async fn resume(&self, body: &Value, last: &str) -> EventStream {
         EventStream::of(self.request(Method::POST, STREAM).json(body).header("last-event-id", last)).await
+    }
+
+    /// The same, as clients do it: once more and again while the gateway cannot say where the stream is.
+    pub async fn resume_at_last(&self, body: &Value, last: &str) -> EventStream {
+        let request = || self.request(Method::POST, STREAM).json(body).header("last-event-id", last);
+        eventually("the stream is reached", PATIENCE, async || match EventStream::try_of(request()).await {
+            Ok(stream) => Ok(stream),
+            Err((503, why)) => Err(why),
+            Err((_, why)) => panic!("no stream: {why}"),
+        })
+        .await
     }
 
     /// The same where there may be none.

@@ -49,17 +49,25 @@ impl EventStream {
     /// # Panics
     /// Where the response is no stream.
     pub async fn of(request: RequestBuilder) -> Self {
+        Self::try_of(request).await.unwrap_or_else(|(_, why)| panic!("no stream: {why}"))
+    }
+
+    /// The same; the status and all of the response where it is no stream.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn try_of(request: RequestBuilder) -> Result<Self, (u16, String)> {
         let response = request.send().await.unwrap_or_else(|error| panic!("no response: {error:?}"));
         let (status, headers) = (response.status(), response.headers().clone());
         let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
         if status != 200 || content_type != Some("text/event-stream") {
             let body = response.text().await.unwrap_or_default();
-            panic!("no stream: {status} {headers:?} {body}");
+            return Err((status.as_u16(), format!("{status} {headers:?} {body}")));
         }
         let chunks = response
             .bytes_stream()
             .map(|chunk| chunk.map(|chunk| chunk.to_vec()).map_err(|error| format!("{error:?}")));
-        Self { headers, chunks: Box::pin(chunks), unread: Vec::new(), ending: None }
+        Ok(Self { headers, chunks: Box::pin(chunks), unread: Vec::new(), ending: None })
     }
 
     /// The value of a header; empty where there is none.

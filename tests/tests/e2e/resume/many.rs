@@ -39,7 +39,7 @@ async fn five_hundred_streams_at_once_half_of_them_left_and_come_back_to() {
             drop(stream);
             tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(0..300))).await;
             let back = &gateways[(number + 1) % 2];
-            let rest = back.resume(&body(model, Some(&session)), &last).await.rest().await;
+            let rest = back.resume_at_last(&body(model, Some(&session)), &last).await.rest().await;
             rest.end();
             text + &rest.text()
         }
