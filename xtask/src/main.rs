@@ -70,16 +70,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match verb {
         Verb::Setup => {
-            let tools = setup::install(&[
-                Need::WasmTarget,
-                Need::Envoy,
-                Need::Valkey,
-                Need::Sdks,
-                Need::Promtool,
-                Need::Chromium,
-                Need::Node,
-                Need::TypeScript,
-            ])?;
+            let tools = setup::install(&Need::ALL)?;
             for (name, path) in tools.variables() {
                 println!("{name}={}", path.display());
             }

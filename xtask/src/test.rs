@@ -27,20 +27,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let started = Instant::now();
-    let needs: &[Need] = if args.skip_e2e {
-        &[Need::WasmTarget]
-    } else {
-        &[
-            Need::WasmTarget,
-            Need::Envoy,
-            Need::Valkey,
-            Need::Sdks,
-            Need::Promtool,
-            Need::Chromium,
-            Need::Node,
-            Need::TypeScript,
-        ]
-    };
+    let needs: &[Need] = if args.skip_e2e { &[Need::WasmTarget] } else { &Need::ALL };
     let tools = step("setup", || setup::install(needs))?;
     if args.filter.is_none() {
         lint(workspace)?;

@@ -3,15 +3,14 @@
 //! What it needs of libraries, and this machine lacks, comes along ([`super::apt`]); so do two fonts, without which pages have no
 //! text and screenshots differ from machine to machine. Only where Debian cannot be reached are those tests skipped.
 
-use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::apt::PrivateApt;
-use super::{cache_dir, work_dir};
+use super::{Found, cache_dir, chosen, work_dir};
 use crate::process;
 
 /// The browser and the fonts that [`FONTS`] names.
@@ -41,27 +40,16 @@ const FONTS: &str = r#"<?xml version="1.0"?>
 </fontconfig>
 "#;
 
-/// What became of it.
-pub(crate) enum Browser {
-    /// The program.
-    At(PathBuf),
-    /// Why there is none, as a sentence without its full stop.
-    Skipped(OsString),
-}
-
 /// The path of Chromium, unpacking Debian's if there is none.
-pub(super) fn ensure() -> Result<Browser> {
-    if let Some(chosen) = std::env::var_os("CHROMIUM").filter(|value| !value.is_empty()) {
-        return Ok(Browser::At(std::path::absolute(&chosen).context("CHROMIUM")?));
-    }
-    if let Some(found) = process::on_path("chromium") {
-        return Ok(Browser::At(found));
+pub(super) fn ensure() -> Result<Found> {
+    if let Some(program) = chosen("CHROMIUM", "chromium")? {
+        return Ok(Found::At(program));
     }
     let folder = cache_dir()?.join("chromium");
     let cached = folder.join("chromium");
     // Also unpack anew when it no longer runs: a library it took from the machine may have been removed since.
     if runs(&cached) {
-        return Ok(Browser::At(cached));
+        return Ok(Found::At(cached));
     }
     eprintln!("setup: unpacking Chromium to {}", folder.display());
     let work = work_dir()?;
@@ -69,7 +57,7 @@ pub(super) fn ensure() -> Result<Browser> {
     // By itself apt goes on with what lists it has, be it none, and fails at the packages.
     let mut update = apt.command();
     if let Err(error) = process::run(update.args(["-qq", "-o", "APT::Update::Error-Mode=any", "update"])) {
-        return Ok(Browser::Skipped(format!("Debian's package lists cannot be read: {error:#}").into()));
+        return Ok(Found::Skipped(format!("Debian's package lists cannot be read: {error:#}").into()));
     }
     let mut download = apt.command();
     download.args(["-qq", "install", "--yes", "--download-only", "--no-install-recommends", "--reinstall"]);
@@ -92,7 +80,7 @@ pub(super) fn ensure() -> Result<Browser> {
         result => result.with_context(|| format!("cannot write {}", folder.display()))?,
     }
     process::capture(Command::new(&cached).arg("--version"))?;
-    Ok(Browser::At(cached))
+    Ok(Found::At(cached))
 }
 
 fn runs(browser: &Path) -> bool {

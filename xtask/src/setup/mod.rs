@@ -15,15 +15,12 @@ mod typescript;
 mod valkey;
 mod wasm_target;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use self::chromium::Browser;
-use self::prometheus::Promtool;
-use self::sdks::Installed;
-use self::typescript::Compiler;
+use crate::process;
 use crate::versions::Versions;
 
 /// Something a verb cannot do without.
@@ -39,16 +36,47 @@ pub(crate) enum Need {
     TypeScript,
 }
 
+impl Need {
+    /// Everything that any verb needs.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::WasmTarget,
+        Self::Envoy,
+        Self::Valkey,
+        Self::Sdks,
+        Self::Promtool,
+        Self::Chromium,
+        Self::Node,
+        Self::TypeScript,
+    ];
+}
+
+/// What became of a program that the tests can do without.
+pub(crate) enum Found {
+    /// Where it is.
+    At(PathBuf),
+    /// Why there is none, as a sentence without its full stop.
+    Skipped(OsString),
+}
+
+impl Found {
+    fn skipped(&self) -> Option<&OsStr> {
+        match self {
+            Self::Skipped(reason) => Some(reason),
+            Self::At(_) => None,
+        }
+    }
+}
+
 /// Where the installed programs are; `None` for one that was not asked for.
 #[derive(Default)]
 pub(crate) struct Tools {
     pub(crate) envoy: Option<PathBuf>,
     pub(crate) valkey: Option<PathBuf>,
-    sdks: Option<Installed>,
-    promtool: Option<Promtool>,
-    browser: Option<Browser>,
+    sdks: Option<Found>,
+    promtool: Option<Found>,
+    browser: Option<Found>,
     node: Option<PathBuf>,
-    typescript: Option<Compiler>,
+    typescript: Option<Found>,
 }
 
 impl Tools {
@@ -62,55 +90,39 @@ impl Tools {
         let programs =
             [("AI_WARP_ENVOY", &self.envoy), ("AI_WARP_VALKEY", &self.valkey), ("AI_WARP_NODE", &self.node)];
         let programs = programs.map(|(name, path)| path.as_ref().map(|path| (name, path.as_os_str())));
-        let sdks = self.sdks.as_ref().map(|sdks| match sdks {
-            Installed::Python(python) => ("AI_WARP_SDK_PYTHON", python.as_os_str()),
-            Installed::Skipped(reason) => ("AI_WARP_SDK_SKIPPED", reason.as_os_str()),
+        let optional = [
+            (&self.sdks, "AI_WARP_SDK_PYTHON", "AI_WARP_SDK_SKIPPED"),
+            (&self.promtool, "AI_WARP_PROMTOOL", "AI_WARP_PROMTOOL_SKIPPED"),
+            (&self.browser, "AI_WARP_CHROMIUM", "AI_WARP_CHROMIUM_SKIPPED"),
+            (&self.typescript, "AI_WARP_TYPESCRIPT", "AI_WARP_TYPESCRIPT_SKIPPED"),
+        ];
+        let optional = optional.map(|(found, at, skipped)| {
+            found.as_ref().map(|found| match found {
+                Found::At(path) => (at, path.as_os_str()),
+                Found::Skipped(reason) => (skipped, reason.as_os_str()),
+            })
         });
-        let promtool = self.promtool.as_ref().map(|promtool| match promtool {
-            Promtool::At(path) => ("AI_WARP_PROMTOOL", path.as_os_str()),
-            Promtool::Skipped(reason) => ("AI_WARP_PROMTOOL_SKIPPED", reason.as_os_str()),
-        });
-        let browser = self.browser.as_ref().map(|browser| match browser {
-            Browser::At(path) => ("AI_WARP_CHROMIUM", path.as_os_str()),
-            Browser::Skipped(reason) => ("AI_WARP_CHROMIUM_SKIPPED", reason.as_os_str()),
-        });
-        let typescript = self.typescript.as_ref().map(|compiler| match compiler {
-            Compiler::At(path) => ("AI_WARP_TYPESCRIPT", path.as_os_str()),
-            Compiler::Skipped(reason) => ("AI_WARP_TYPESCRIPT_SKIPPED", reason.as_os_str()),
-        });
-        programs.into_iter().chain([sdks, promtool, browser, typescript]).flatten()
+        programs.into_iter().chain(optional).flatten()
     }
 
     /// Why metrics are not looked at with promtool, if they are not.
     pub(crate) fn promtool_skipped(&self) -> Option<&OsStr> {
-        match &self.promtool {
-            Some(Promtool::Skipped(reason)) => Some(reason),
-            Some(Promtool::At(_)) | None => None,
-        }
+        self.promtool.as_ref()?.skipped()
     }
 
     /// Why what runs in a browser is not tested, if it is not.
     pub(crate) fn browser_skipped(&self) -> Option<&OsStr> {
-        match &self.browser {
-            Some(Browser::Skipped(reason)) => Some(reason),
-            Some(Browser::At(_)) | None => None,
-        }
+        self.browser.as_ref()?.skipped()
     }
 
     /// Why the types of the client's package are not checked, if they are not.
     pub(crate) fn typescript_skipped(&self) -> Option<&OsStr> {
-        match &self.typescript {
-            Some(Compiler::Skipped(reason)) => Some(reason),
-            Some(Compiler::At(_)) | None => None,
-        }
+        self.typescript.as_ref()?.skipped()
     }
 
     /// Why the tests that speak with SDKs are skipped, if they are.
     pub(crate) fn sdks_skipped(&self) -> Option<&OsStr> {
-        match &self.sdks {
-            Some(Installed::Skipped(reason)) => Some(reason),
-            Some(Installed::Python(_)) | None => None,
-        }
+        self.sdks.as_ref()?.skipped()
     }
 }
 
@@ -136,6 +148,14 @@ pub(crate) fn install(needs: &[Need]) -> Result<Tools> {
         }
     }
     Ok(tools)
+}
+
+/// A program that somebody has chosen by `variable`, or that is on the `PATH`.
+fn chosen(variable: &'static str, program: &str) -> Result<Option<PathBuf>> {
+    match std::env::var_os(variable).filter(|value| !value.is_empty()) {
+        Some(chosen) => std::path::absolute(&chosen).context(variable).map(Some),
+        None => Ok(process::on_path(program)),
+    }
 }
 
 /// The cache folder, created: `$AI_WARP_CACHE`, else `$XDG_CACHE_HOME/ai-warp`, else `~/.cache/ai-warp`.
@@ -170,9 +190,9 @@ mod tests {
             (told, tools.sdks_skipped().is_some())
         };
         assert_eq!(told(None), (vec![], false));
-        let python = Installed::Python("/p".into());
+        let python = Found::At("/p".into());
         assert_eq!(told(Some(python)), (vec![("AI_WARP_SDK_PYTHON", "/p".to_owned())], false));
-        let skipped = Installed::Skipped("why".into());
+        let skipped = Found::Skipped("why".into());
         assert_eq!(told(Some(skipped)), (vec![("AI_WARP_SDK_SKIPPED", "why".to_owned())], true));
     }
 }

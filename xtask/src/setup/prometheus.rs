@@ -2,46 +2,34 @@
 //!
 //! Only where Debian cannot be reached are those checks skipped.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::apt::PrivateApt;
-use super::{cache_dir, work_dir};
+use super::{Found, cache_dir, chosen, work_dir};
 use crate::process;
 
 /// The package, whose programs need no library.
 const PACKAGE: &str = "prometheus";
 
-/// What became of it.
-pub(crate) enum Promtool {
-    /// The program.
-    At(PathBuf),
-    /// Why there is none, as a sentence without its full stop.
-    Skipped(OsString),
-}
-
 /// The path of promtool, unpacking Debian's if there is none.
-pub(super) fn ensure() -> Result<Promtool> {
-    if let Some(chosen) = std::env::var_os("PROMTOOL").filter(|value| !value.is_empty()) {
-        return Ok(Promtool::At(std::path::absolute(&chosen).context("PROMTOOL")?));
-    }
-    if let Some(found) = process::on_path("promtool") {
-        return Ok(Promtool::At(found));
+pub(super) fn ensure() -> Result<Found> {
+    if let Some(program) = chosen("PROMTOOL", "promtool")? {
+        return Ok(Found::At(program));
     }
     let folder = cache_dir()?.join(PACKAGE);
     let cached = folder.join("usr/bin/promtool");
     if runs(&cached) {
-        return Ok(Promtool::At(cached));
+        return Ok(Found::At(cached));
     }
     eprintln!("setup: unpacking Prometheus to {}", folder.display());
     let work = work_dir()?;
     let package = match download(work.path()) {
         Ok(package) => package,
         Err(error) => {
-            return Ok(Promtool::Skipped(format!("Debian's packages cannot be had: {error:#}").into()));
+            return Ok(Found::Skipped(format!("Debian's packages cannot be had: {error:#}").into()));
         }
     };
     let unpacked = work.path().join("unpacked");
@@ -55,7 +43,7 @@ pub(super) fn ensure() -> Result<Promtool> {
         result => result.with_context(|| format!("cannot write {}", folder.display()))?,
     }
     process::capture(Command::new(&cached).arg("--version"))?;
-    Ok(Promtool::At(cached))
+    Ok(Found::At(cached))
 }
 
 fn runs(promtool: &Path) -> bool {

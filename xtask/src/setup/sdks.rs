@@ -4,14 +4,13 @@
 //! cannot give it without another package, and a pip of any age will do. Only where PyPI cannot be reached are the
 //! tests skipped; whatever else fails is an error, since a suite that tests nothing must not be green.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::python::{pip, python};
-use super::{cache_dir, work_dir};
+use super::{Found, cache_dir, work_dir};
 use crate::process;
 use crate::versions::Sdks;
 
@@ -32,22 +31,14 @@ for name in sys.argv[1:]:
 /// Prints the folder packages are installed to.
 const TELL_PACKAGES_FOLDER: &str = "import sysconfig; print(sysconfig.get_path('purelib'))";
 
-/// What became of it.
-pub(crate) enum Installed {
-    /// The environment's Python.
-    Python(PathBuf),
-    /// Why there is none, as a sentence without its full stop.
-    Skipped(OsString),
-}
-
 /// The Python that has the pinned SDKs, installing them if there is none.
-pub(super) fn ensure(pinned: &Sdks) -> Result<Installed> {
+pub(super) fn ensure(pinned: &Sdks) -> Result<Found> {
     let version = process::capture(python(PURPOSE)?.args(["-c", TELL_VERSIONS]))?;
     let folder = cache_dir()?.join("sdks").join(folder_name(pinned, &version));
     let cached = folder.join("bin/python");
     // Also made anew when it no longer runs: the Python it was made with may have been removed since.
     if has_all(&cached, pinned) {
-        return Ok(Installed::Python(cached));
+        return Ok(Found::At(cached));
     }
     eprintln!("setup: installing the SDKs to {}", folder.display());
     // Asked apart, so that a missing pip is not taken for a missing network.
@@ -63,10 +54,10 @@ pub(super) fn ensure(pinned: &Sdks) -> Result<Installed> {
         }
         let reason = "PyPI cannot be reached";
         eprintln!("setup: SDK tests are skipped: {reason}");
-        return Ok(Installed::Skipped(reason.into()));
+        return Ok(Found::Skipped(reason.into()));
     }
     put_in_place(&fresh, &folder, pinned)?;
-    Ok(Installed::Python(cached))
+    Ok(Found::At(cached))
 }
 
 /// `PACKAGE-VERSION+...+python-VERSION`: what is inside, so that another pin is another folder.

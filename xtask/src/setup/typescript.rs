@@ -2,33 +2,24 @@
 //!
 //! Only where the npm registry cannot be reached is that check skipped.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{cache_dir, work_dir};
+use super::{Found, cache_dir, work_dir};
 use crate::process;
 use crate::versions::TypeScript;
 
 /// The npm package.
 const PACKAGE: &str = "typescript";
 
-/// What became of it.
-pub(crate) enum Compiler {
-    /// Its script, for Node.
-    At(PathBuf),
-    /// Why there is none, as a sentence without its full stop.
-    Skipped(OsString),
-}
-
 /// The path of the pinned compiler, installing it if it is not there.
-pub(super) fn ensure(pinned: &TypeScript) -> Result<Compiler> {
+pub(super) fn ensure(pinned: &TypeScript) -> Result<Found> {
     let folder = cache_dir()?.join(format!("{PACKAGE}-{}", pinned.version));
     let script = folder.join("node_modules/typescript/lib/tsc.js");
     if script.is_file() {
-        return Ok(Compiler::At(script));
+        return Ok(Found::At(script));
     }
     eprintln!("setup: installing TypeScript {} to {}", pinned.version, folder.display());
     let work = work_dir()?;
@@ -42,14 +33,14 @@ pub(super) fn ensure(pinned: &TypeScript) -> Result<Compiler> {
         if process::capture(self::npm(&fresh)?.args(["view", PACKAGE, "version"])).is_ok() {
             return Err(error);
         }
-        return Ok(Compiler::Skipped("the npm registry cannot be reached".into()));
+        return Ok(Found::Skipped("the npm registry cannot be reached".into()));
     }
     match std::fs::rename(&fresh, &folder) {
         // A setup running beside this one was faster; its result is as good.
         Err(_) if script.is_file() => {}
         result => result.with_context(|| format!("cannot write {}", folder.display()))?,
     }
-    Ok(Compiler::At(script))
+    Ok(Found::At(script))
 }
 
 /// `npm` in a folder, telling only what matters.
