@@ -19,7 +19,7 @@ const LAST_TRIES: u32 = 30;
 /// Writes `log` to `shelf`, until all of it is there and nobody reads it here any more; it is kept for `life` after that.
 /// Says whether all of it is there.
 pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) -> bool {
-    let mut mirror = Mirror { log, shelf, life, told: Told::default(), named: None };
+    let mut mirror = Mirror { log, shelf, life, told: Told::default(), name: Name::default() };
     let mut watch = mirror.log.watch();
     let mut last_tries = 0;
     loop {
@@ -41,8 +41,7 @@ pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) -> bool {
                         );
                     }
                 }
-                // What is in the log is written anew.
-                Ok(Written::Gone) => mirror.told = Told::default(),
+                Ok(Written::Gone) => mirror.begin_anew(),
                 Ok(Written::Lost) => {
                     mirror
                         .log
@@ -79,8 +78,16 @@ struct Mirror {
     shelf: Shelf,
     life: Duration,
     told: Told,
-    /// When its session was last told its name.
-    named: Option<Instant>,
+    name: Name,
+}
+
+/// The session's name for the stream.
+#[derive(Debug, Default)]
+struct Name {
+    /// Whether it was the session's last stream once: then another may be by now.
+    is_known: bool,
+    /// When it was said last.
+    at: Option<Instant>,
 }
 
 /// What the shelf has.
@@ -100,6 +107,12 @@ impl Mirror {
     /// Whether the answer is something else than a stream: there is nothing to come back for.
     fn is_no_stream(&self) -> bool {
         self.log.progress().has_head && !matches!(self.log.head(), Some(Head::Stream(_)))
+    }
+
+    /// The store has lost what it had: all that is in the log is written again.
+    fn begin_anew(&mut self) {
+        self.told = Told::default();
+        self.name.at = None;
     }
 
     async fn forget(&self) {
@@ -123,15 +136,15 @@ impl Mirror {
     }
 
     async fn write(&mut self) -> Result<Written, StoreError> {
-        let Self { log, shelf, life, told, named } = self;
+        let Self { log, shelf, life, told, name } = self;
         // The end first: all events before it are there by then.
         let end = log.ending();
         let progress = log.progress();
         if let Some(session) = log.about.session
-            && named.is_none_or(|named| named.elapsed() > *life / 3 || end.is_some())
+            && name.at.is_none_or(|at| at.elapsed() > *life / 3 || end.is_some())
         {
-            shelf.name(session, log.about.stream, named.is_none(), *life).await?;
-            *named = Some(Instant::now());
+            shelf.name(session, log.about.stream, !name.is_known, *life).await?;
+            *name = Name { is_known: true, at: Some(Instant::now()) };
         }
         let mut before = told.last;
         let events = loop {

@@ -31,6 +31,7 @@ use ai_warp_core::sync::SessionKey;
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, Response};
 use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::answer::{Found, decline, refuse};
@@ -65,8 +66,13 @@ pub struct Streams {
     gateways: Gateways,
     /// Where there is one: what all control planes have.
     shelf: Option<Shelf>,
+    /// What writes streams, and puts them on the shelf.
+    writing: TaskTracker,
     metrics: Arc<Metrics>,
 }
+
+/// How long streams that were ended with this process may take to be written to their ends.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How many streams there are, and how large they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +94,8 @@ impl Streams {
             Store::None | Store::Memory(_) => None,
             Store::Valkey(valkey) => Some(Shelf::new(valkey.link())),
         };
-        Self { book: Arc::default(), gateways: Gateways::default(), shelf, metrics }
+        let (gateways, writing) = (Gateways::default(), TaskTracker::new());
+        Self { book: Arc::default(), gateways, shelf, writing, metrics }
     }
 
     /// Answers a client: with a stream it comes back for, or with a new one.
@@ -183,10 +190,9 @@ impl Streams {
             return Ok(None);
         };
         let about = About { stream, owner: ask.owner, session: ask.session_key(), format };
-        // What a client says is not to be believed beyond what there is.
-        let position = position.min(state.last);
-        let (bounds, total_bytes) = (limits(config).bounds, self.book.total_bytes());
-        let log = Arc::new(Log::replica(about, bounds, position, total_bytes));
+        // A client may be ahead of the shelf: who wrote it to that one need not have come to write it there.
+        let from = position.min(state.last);
+        let log = Arc::new(Log::replica(about, limits(config).bounds, from, self.book.total_bytes()));
         let found = Found::at(Arc::clone(&log), position);
         tokio::spawn(replica::follow(log, shelf.clone()));
         Ok(Some(found))
@@ -218,22 +224,29 @@ impl Streams {
         let (book, gateways, keep) = (Arc::clone(&self.book), self.gateways.clone(), config.keep.duration());
         let mirror = self.shelf.clone().map(|shelf| mirror::run(Arc::clone(&log), shelf, keep));
         let metrics = Arc::clone(&self.metrics);
+        let stream = log.about.stream;
+        let writing = self.writing.track_future({
+            let book = Arc::clone(&book);
+            async move {
+                let mirror = mirror.map(tokio::spawn);
+                generation::run(Arc::clone(&log), gateways, opening, terms).await;
+                book.close(&log.about);
+                count(&metrics, &log);
+                let is_stream = matches!(log.head(), Some(Head::Stream(_)));
+                drop(log);
+                let is_on_shelf = match mirror {
+                    Some(mirror) => mirror.await.unwrap_or(false),
+                    None => false,
+                };
+                is_stream && !is_on_shelf
+            }
+        });
         tokio::spawn(async move {
-            let about = log.about.clone();
-            let mirror = mirror.map(tokio::spawn);
-            generation::run(Arc::clone(&log), gateways, opening, terms).await;
-            book.close(&about);
-            let is_stream = matches!(log.head(), Some(Head::Stream(_)));
-            count(&metrics, &log);
-            drop(log);
-            let is_on_shelf = match mirror {
-                Some(mirror) => mirror.await.unwrap_or(false),
-                None => false,
-            };
-            if is_stream && !is_on_shelf {
+            let is_only_here = writing.await;
+            if is_only_here {
                 sleep(keep).await;
             }
-            book.remove(about.stream);
+            book.remove(stream);
         });
     }
 
@@ -285,18 +298,14 @@ impl Streams {
         }
     }
 
-    /// Lets the streams under way come to their ends for so long, then ends them.
+    /// Lets the streams under way come to their ends for so long, then ends them. Where there is a shelf, they are on it then.
     pub(crate) async fn drain(&self, longest: Duration) {
-        let under_way = self.book.under_way();
-        let all_over = async {
-            for log in &under_way {
-                _ = log.watch().wait_for(|progress| progress.is_over).await;
-            }
-        };
-        if timeout(longest, all_over).await.is_err() {
+        self.writing.close();
+        if timeout(longest, self.writing.wait()).await.is_err() {
             for log in self.book.under_way() {
                 log.cancel(ErrorCode::StreamInterrupted, "the control plane that kept the stream was ended");
             }
+            _ = timeout(LAST_WORDS, self.writing.wait()).await;
         }
     }
 }
@@ -327,3 +336,6 @@ fn limits(config: &StreamsConfig) -> Limits {
         max_per_consumer: config.max_per_consumer as usize,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_warp_core::error::{ErrorCode, GatewayError};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::log::{End, Head, Log};
 use super::shelf::{Reading, Shelf};
@@ -16,18 +16,22 @@ const SOON: Duration = Duration::from_millis(10);
 /// Longest wait between two looks.
 const LATER: Duration = Duration::from_millis(160);
 
-/// Looks in a row that may fail before the client is told, and comes back elsewhere.
-const MAX_FAILURES: u32 = 10;
+/// How long looks may bring nothing, as the store is away, or has lost the stream and its writer has not written it anew: then the
+/// client is told.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Tries to note how far a client came.
+const MAX_NOTES: u32 = 10;
 
 /// Fills `log` for as long as somebody reads it, and tells the shelf how far that one came.
 pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
     let stream = log.about.stream;
     let mut wait = SOON;
-    let mut failures = 0;
+    let mut seen = Instant::now();
     while log.progress().readers > 0 {
         match shelf.read(stream, log.progress().last, Reading::Attached(log.delivered())).await {
             Ok(Some((state, events))) => {
-                failures = 0;
+                seen = Instant::now();
                 wait = if events.is_empty() { (wait * 2).min(LATER) } else { SOON };
                 let had = log.progress().last;
                 let first = events.first().map(|(position, _)| *position);
@@ -50,17 +54,16 @@ pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
                     break;
                 }
             }
+            Ok(None) if seen.elapsed() < PATIENCE => wait = (wait * 2).min(LATER),
             Ok(None) => {
                 log.end(interrupted("the stream is not kept any more"));
                 break;
             }
+            Err(_) if seen.elapsed() < PATIENCE => wait = (wait * 2).min(LATER),
             Err(error) => {
-                failures += 1;
-                if failures > MAX_FAILURES {
-                    tracing::warn!(%stream, "a stream that is written elsewhere cannot be read: {error}");
-                    log.end(detached());
-                    break;
-                }
+                tracing::warn!(%stream, "a stream that is written elsewhere cannot be read: {error}");
+                log.end(detached());
+                break;
             }
         }
         sleep(wait).await;
@@ -81,7 +84,7 @@ async fn note_delivery(log: &Log, shelf: &Shelf) {
         _ = timeout(wait, watch.changed()).await;
         wait = (wait * 2).min(LATER);
     }
-    for _ in 0..MAX_FAILURES {
+    for _ in 0..MAX_NOTES {
         match shelf.deliver(log.about.stream, log.delivered()).await {
             Ok(()) => return,
             Err(error) => {

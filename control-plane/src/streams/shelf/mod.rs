@@ -3,7 +3,7 @@
 //! A stream is `ai-warp:{STREAM}:events`, a Valkey stream whose entries are numbered as the events are; `…:state`, a hash;
 //! `…:writer`, by whom it is written, for as long as that one gives signs of life; and `…:reader`, which is there while somebody
 //! reads it at another control plane. `ai-warp:{SESSION}:stream` names the last stream of a session. Whoever reads a stream that
-//! nobody writes any more, and that has no end, gives it one.
+//! nobody writes any more, and that has no end, gives it one, after a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,11 @@ use crate::store::StoreError;
 use crate::store::valkey_link::Link;
 
 /// How long a writer is believed to be there after its last sign of life.
-const WRITER_LIFE_MS: u64 = 3_000;
+const WRITER_LIFE_MS: u64 = 2_000;
+
+/// How long it is waited for then, from the first time that somebody who reads the stream finds it gone. Longer than it takes a
+/// writer to be back whose store was away.
+const WRITER_GRACE_MS: u64 = 3_000;
 
 /// Time between two signs of life of a writer.
 pub(super) const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
@@ -164,6 +168,7 @@ impl Shelf {
         ));
         let mut call = self.of_stream(&self.scripts.read, stream);
         call.arg(after).arg(count).arg(life_ms).arg(write_end(&lost)).arg(delivered);
+        call.arg(WRITER_GRACE_MS);
         type Events = Vec<(String, (String, Vec<u8>))>;
         let (fields, events) = self.run::<(Vec<(String, String)>, Events)>(&call).await?;
         if fields.is_empty() {

@@ -11,7 +11,7 @@ fn error(message: &str) -> GatewayError {
 }
 
 /// Two control planes on one server; `None` where there is none to start.
-async fn two(is_cluster: bool) -> Option<(Server, Shelf, Shelf)> {
+pub(in crate::streams) async fn two(is_cluster: bool) -> Option<(Server, Shelf, Shelf)> {
     let server = if is_cluster { Server::start_cluster().await? } else { Server::start(&[]).await? };
     let store = server.store(|config| config.cluster = is_cluster).await;
     let Store::Valkey(valkey) = &store else { panic!("{store:?}") };
@@ -27,6 +27,10 @@ fn entry<'a>(state: State, is_new: bool, events: &'a [(u32, Bytes)]) -> Entry<'a
     let dropped = state.last.saturating_sub(3);
     let before = events.first().map_or(state.last, |(first, _)| first - 1);
     Entry { stream: Uuid::from_u128(1 << 32), is_new, state, before, events, dropped, life: LIFE }
+}
+
+fn read_elsewhere() -> Written {
+    Written::Kept { is_cancelled: false, is_read: true, delivered: 0 }
 }
 
 fn kept(delivered: u32) -> Written {
@@ -59,7 +63,7 @@ async fn what_one_writes_the_other_reads() {
         let end = State { head: None, last: 4, delivered: 4, end: Some(End::Told), ..first.clone() };
         let more = events(&[(2, "again"), (3, "data: c\n\n"), (4, "data: d\n\n")]);
         let written = writer.write(&entry(end.clone(), false, &more)).await.unwrap();
-        assert_eq!(written, Written::Kept { is_cancelled: false, is_read: true, delivered: 0 });
+        assert_eq!(written, read_elsewhere());
         let (state, kept) = reader.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
         assert_eq!(state, State { head: first.head, ..end });
         assert_eq!(kept.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [2]);
@@ -96,7 +100,17 @@ async fn a_stream_that_nobody_writes_any_more_gets_an_end() {
         writer.write(&entry(state.clone(), true, &one)).await.unwrap();
         let (read, _) = reader.read(stream, 0, Reading::Looking).await.unwrap().unwrap();
         assert_eq!(read.end, None);
+        // A claim that is gone for a moment, as after a pause of the store, ends nothing.
         let _: i64 = server.command(&["DEL", &key(stream, "writer")]).await;
+        let (read, _) = reader.read(stream, 0, Reading::Attached(0)).await.unwrap().unwrap();
+        assert_eq!(read.end, None);
+        assert_eq!(writer.write(&entry(state.clone(), false, &[])).await.unwrap(), read_elsewhere());
+        assert_eq!(server.command::<Option<i64>>(&["HGET", &key(stream, "state"), "unclaimed"]).await, None);
+
+        let _: i64 = server.command(&["DEL", &key(stream, "writer")]).await;
+        let now: (u64, u64) = server.command(&["TIME"]).await;
+        let since = (now.0 * 1000 - WRITER_GRACE_MS).to_string();
+        let _: i64 = server.command(&["HSET", &key(stream, "state"), "unclaimed", &since]).await;
         let (read, kept) = reader.read(stream, 0, Reading::Attached(0)).await.unwrap().unwrap();
         assert_eq!(read.end, Some(End::Interrupted(error("the control plane that kept the stream is gone"))));
         assert_eq!(kept, one, "what there is stays");

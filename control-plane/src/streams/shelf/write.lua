@@ -19,6 +19,9 @@ elseif not held and redis.call('HEXISTS', KEYS[2], 'end') == 1 then
   return { -1, 0 }
 end
 redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+if not held then
+  redis.call('HDEL', KEYS[2], 'unclaimed')
+end
 if redis.call('HEXISTS', KEYS[2], 'forgotten') == 1 then
   return { 1, 0 }
 end

@@ -15,7 +15,7 @@ async fn five_hundred_streams_at_once_half_of_them_left_and_come_back_to() {
         .alone()
         .resumable()
         .control_plane_log("info")
-        .set("streams.keep", "1s")
+        .set("streams.keep", "5s")
         .models([model])
         .envoys(2)
         .start()

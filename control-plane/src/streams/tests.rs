@@ -1,0 +1,129 @@
+//! Clients that come back to a control plane that does not write their stream, on a real Valkey.
+
+use ai_warp_core::relay::END_MARK;
+use http_body_util::BodyExt;
+
+use super::shelf::{Entry, State};
+use super::*;
+use crate::store::test_server::Server;
+
+const STREAM: Uuid = Uuid::from_u128(0x8000_8000_0001_0000_0000);
+const FORMAT: Format = Format::Unified { stream: true };
+
+/// A stream that is written by hand, and a control plane where clients read it.
+struct Test {
+    server: Server,
+    writer: Shelf,
+    reader: Streams,
+}
+
+impl Test {
+    /// `None` where there is no Valkey to start.
+    async fn start() -> Option<Self> {
+        let server = Server::start(&[]).await?;
+        let stores = (server.store(|_| {}).await, server.store(|_| {}).await);
+        let Store::Valkey(valkey) = &stores.0 else { panic!("{stores:?}") };
+        let writer = Shelf::new(valkey.link());
+        let reader = Streams::open(&stores.1, Arc::new(Metrics::new().unwrap()));
+        Some(Self { server, writer, reader })
+    }
+
+    /// Writes the events `first` to `last`; with `end` these are all.
+    async fn write(&self, first: u32, last: u32, end: Option<End>) {
+        let events: Vec<(u32, Bytes)> =
+            (first..=last).map(|n| (n, Bytes::from(format!("data: {n}\n\n")))).collect();
+        let state = State { head: Some(HeaderMap::new()), last, delivered: last, end, ..State::default() };
+        let (is_new, life) = (first == 1, Duration::from_secs(60));
+        let entry =
+            Entry { stream: STREAM, is_new, state, before: first - 1, events: &events, dropped: 0, life };
+        self.writer.write(&entry).await.unwrap();
+    }
+
+    /// A client that says it has had the event at `position`.
+    async fn come_back(&self, position: u32) -> Client {
+        let ask = Ask {
+            stream: Uuid::from_u128(9 << 32),
+            session: None,
+            continues: false,
+            after: None,
+            consumer: None,
+            owner: None,
+            payer: None,
+            path: "/v1/chat/completions".to_owned(),
+            port: 0,
+            until_ms: 0,
+        };
+        let handover = Handover {
+            ask,
+            gateway: IpAddr::from([127, 0, 0, 1]),
+            last_event: Some(EventId::new(STREAM, position).to_string().into_bytes()),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        let found = self.reader.find(&handover, FORMAT, &StreamsConfig::default()).await.unwrap().unwrap();
+        Client(found.answer().await.into_body())
+    }
+}
+
+/// What comes.
+struct Client(Body);
+
+impl Client {
+    async fn next(&mut self) -> String {
+        let piece = self.0.frame().await.unwrap().unwrap().into_data().unwrap();
+        String::from_utf8(piece.to_vec()).unwrap()
+    }
+
+    async fn rest(self) -> String {
+        let rest = self.0.collect().await.unwrap().to_bytes();
+        String::from_utf8(rest.to_vec()).unwrap()
+    }
+}
+
+fn event(position: u32) -> String {
+    format!("id: {}\ndata: {position}\n\n", EventId::new(STREAM, position))
+}
+
+fn last(position: u32) -> String {
+    event(position) + std::str::from_utf8(END_MARK).unwrap()
+}
+
+#[tokio::test]
+async fn whoever_is_ahead_of_the_shelf_gets_nothing_twice() {
+    let Some(test) = Test::start().await else { return };
+    test.write(1, 2, None).await;
+    // The third was written to it by another control plane, which had not come to write it to the shelf.
+    let client = test.come_back(3).await;
+    let liar = test.come_back(1_000).await;
+    test.write(3, 4, Some(End::Told)).await;
+    assert_eq!(client.rest().await, last(4));
+    assert_eq!(liar.rest().await, std::str::from_utf8(END_MARK).unwrap());
+    let (state, _) = test.writer.read(STREAM, 0, Reading::Looking).await.unwrap().unwrap();
+    assert_eq!(state.delivered, 4, "what a client makes up was delivered to nobody");
+}
+
+#[tokio::test]
+async fn a_stream_that_the_store_has_lost_goes_on_when_its_writer_writes_it_anew() {
+    let Some(test) = Test::start().await else { return };
+    test.write(1, 2, None).await;
+    let mut client = test.come_back(0).await;
+    assert_eq!(client.next().await, event(1) + &event(2));
+    let _: String = test.server.command(&["FLUSHALL"]).await;
+    test.write(1, 3, Some(End::Told)).await;
+    assert_eq!(client.rest().await, last(3));
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_for_a_moment_interrupts_nothing() {
+    let Some(mut test) = Test::start().await else { return };
+    test.write(1, 2, None).await;
+    let mut client = test.come_back(0).await;
+    assert_eq!(client.next().await, event(1) + &event(2));
+    test.server.stop();
+    test.server.restart().await;
+    while test.writer.last_of(SessionKey { owner: None, id: STREAM }).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    test.write(1, 3, Some(End::Told)).await;
+    assert_eq!(client.rest().await, last(3));
+}
