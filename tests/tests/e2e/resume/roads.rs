@@ -164,7 +164,7 @@ async fn a_stream_is_the_same_on_both_roads() {
     let broken = broken.map(|fault| format!("openai:m~chunks=6~chunk-delay=30~{fault}"));
     let whole = ["openai:ok", "gemini:ok~split=1", "deepseek:ok~split-random=7", "deepseek:m~chunks=300"];
     let models = broken.iter().cloned().chain(whole.map(str::to_owned)).chain(["openai:down".to_owned()]);
-    let stack = Stack::builder().resumable().set("limits.requestTimeout", "1s").models(models).start().await;
+    let stack = Stack::builder().resumable().set("limits.requestTimeout", "3s").models(models).start().await;
     let orders = broken.iter().map(|model| vec![model.as_str()]);
     for order in orders.chain(whole.map(|model| vec!["openai:down", model])) {
         let read = async |resume: bool| {
