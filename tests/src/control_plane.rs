@@ -99,23 +99,12 @@ impl ControlPlane {
 
     /// Halts it, so that it answers nothing, until [`resume`](Self::resume).
     pub async fn pause(&self) {
-        self.process.signal("STOP");
-        // On a busy machine its threads run on for a moment.
-        let tasks = format!("/proc/{}/task", self.process.id());
-        eventually("the control plane is halted", PATIENCE, async || {
-            let states = std::fs::read_dir(&tasks).unwrap().flatten().map(|task| {
-                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-                stat.rsplit(')').next().unwrap_or_default().trim().chars().next()
-            });
-            let running = states.filter(|state| *state != Some('T')).count();
-            if running == 0 { Ok(()) } else { Err(format!("{running} threads run")) }
-        })
-        .await;
+        self.process.pause().await;
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
-        self.process.signal("CONT");
+        self.process.resume();
     }
 
     /// Ends it, if it still runs, and starts it anew on the same ports, so that gateways find it again.

@@ -93,6 +93,27 @@ impl Process {
         assert!(status.is_ok_and(|status| status.success()), "cannot send {name} to {}", self.name);
     }
 
+    /// Halts it, until [`resume`](Self::resume).
+    pub(crate) async fn pause(&self) {
+        self.signal("STOP");
+        // On a busy machine its threads run on for a moment.
+        let tasks = format!("/proc/{}/task", self.id());
+        eventually(&format!("{} is halted", self.name), PATIENCE, async || {
+            let states = std::fs::read_dir(&tasks).unwrap().flatten().map(|task| {
+                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                stat.rsplit(')').next().unwrap_or_default().trim().chars().next()
+            });
+            let running = states.filter(|state| *state != Some('T')).count();
+            if running == 0 { Ok(()) } else { Err(format!("{running} threads run")) }
+        })
+        .await;
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
     /// Ends it as a crash would: SIGKILL.
     pub(crate) fn kill(&mut self) {
         // Fails only if it has ended already.

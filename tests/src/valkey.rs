@@ -37,6 +37,16 @@ impl Valkey {
         self.process.kill();
     }
 
+    /// Halts it, so that it answers nothing, until [`resume`](Self::resume).
+    pub async fn pause(&self) {
+        self.process.pause().await;
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.resume();
+    }
+
     /// Starts it anew, on the same port and with the same data.
     pub async fn restart(&mut self) {
         self.kill();

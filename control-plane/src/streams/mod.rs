@@ -9,6 +9,7 @@
 
 mod answer;
 mod book;
+mod find;
 mod gateway;
 mod generation;
 mod log;
@@ -22,11 +23,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_warp_core::api::Format;
 use ai_warp_core::config::{Gateway, StreamsConfig};
 use ai_warp_core::error::{ErrorCode, GatewayError};
 use ai_warp_core::relay::Ask;
-use ai_warp_core::stream_id::EventId;
 use ai_warp_core::sync::SessionKey;
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, Response};
@@ -39,7 +38,6 @@ use self::book::{Book, Limits, Opened};
 use self::gateway::{Gateways, Opening};
 use self::generation::Terms;
 use self::log::{About, Bounds, End, Head, Log};
-use self::place::Place;
 use self::shelf::{Reading, Shelf};
 use crate::metrics::{Metrics, StreamEvent};
 use crate::store::Store;
@@ -143,72 +141,6 @@ impl Streams {
         let found = Found::at(Arc::clone(&log), 0);
         self.begin(log, handover, gateway, config);
         found.answer().await
-    }
-
-    /// The stream that a client comes back for; `None` where its prompt is a new one.
-    async fn find(
-        &self,
-        handover: &Handover,
-        format: Format,
-        config: &StreamsConfig,
-    ) -> Result<Option<Found>, GatewayError> {
-        let ask = &handover.ask;
-        let session = ask.session_key().filter(|_| ask.continues);
-        let (stream, position) = match (&handover.last_event, session) {
-            (Some(last), _) => {
-                let last = EventId::parse(last).ok_or_else(expired)?;
-                (last.stream(), Some(last.position()))
-            }
-            (None, None) => return Ok(None),
-            (None, Some(session)) => match self.last_of(session).await {
-                Some(stream) => (stream, None),
-                None => return Ok(None),
-            },
-        };
-        let is_its_own = |owner, of: Option<Uuid>| {
-            owner == ask.owner && (session.is_none() || of == session.map(|session| session.id))
-        };
-        // Whoever names an event means its stream and no other.
-        let not_there = || if position.is_some() { Err(expired()) } else { Ok(None) };
-        if let Some(log) = self.book.find(stream) {
-            if !is_its_own(log.about.owner, log.about.session.map(|session| session.id)) {
-                return not_there();
-            }
-            let position = Place::from(log.as_ref()).go_on(position);
-            return Ok(position.map(|position| Found::at(log, position)));
-        }
-        let Some(shelf) = &self.shelf else { return not_there() };
-        let state = match shelf.read(stream, 0, Reading::Looking).await {
-            Ok(Some((state, _))) if is_its_own(state.owner, state.session) => state,
-            Ok(_) => return not_there(),
-            Err(error) => {
-                tracing::warn!(%stream, "a stream cannot be read: {error}");
-                return Err(GatewayError::new(ErrorCode::HistoryGetError, "the stream cannot be read now"));
-            }
-        };
-        let Some(position) = Place::from(&state).go_on(position) else {
-            return Ok(None);
-        };
-        let about = About { stream, owner: ask.owner, session: ask.session_key(), format };
-        // A client may be ahead of the shelf: who wrote it to that one need not have come to write it there.
-        let from = position.min(state.last);
-        let log = Arc::new(Log::replica(about, limits(config).bounds, from, self.book.total_bytes()));
-        let found = Found::at(Arc::clone(&log), position);
-        tokio::spawn(replica::follow(log, shelf.clone()));
-        Ok(Some(found))
-    }
-
-    /// The last stream of a session, here or anywhere.
-    async fn last_of(&self, session: SessionKey) -> Option<Uuid> {
-        let here = || self.book.of_session(session).map(|log| log.about.stream);
-        match &self.shelf {
-            None => here(),
-            // One that is over need not be the last.
-            Some(shelf) => match self.book.of_session(session).filter(|log| !log.progress().is_over) {
-                Some(log) => Some(log.about.stream),
-                None => shelf.last_of(session).await.unwrap_or_else(|_| here()).or_else(here),
-            },
-        }
     }
 
     /// Starts to write the stream.
@@ -320,10 +252,6 @@ fn count(metrics: &Metrics, log: &Log) {
             Some(End::Interrupted(_)) => StreamEvent::Interrupted,
         }),
     }
-}
-
-fn expired() -> GatewayError {
-    GatewayError::new(ErrorCode::StreamExpired, "there is no such stream, or not any more")
 }
 
 fn limits(config: &StreamsConfig) -> Limits {

@@ -29,6 +29,17 @@ impl From<&State> for Place {
 }
 
 impl Place {
+    /// Whether it is clear what somebody wants who does not say where it was: the rest of an answer, or a new one. A stream whose
+    /// events were all delivered may be at its end, and one at its end may have been delivered, without that being known yet.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_delivered = self.delivered >= self.last;
+        match &self.end {
+            None => !is_delivered,
+            Some(End::Told) => is_delivered,
+            Some(End::Interrupted(_)) => true,
+        }
+    }
+
     /// The position after which a client goes on that says it has had everything up to `said`, or says nothing; `None` where
     /// there is nothing to go on with.
     pub(super) fn go_on(&self, said: Option<u32>) -> Option<u32> {
@@ -48,6 +59,17 @@ mod tests {
     use ai_warp_core::error::{ErrorCode, GatewayError};
 
     use super::*;
+
+    #[test]
+    fn what_is_wanted_is_clear_once_the_end_and_the_delivery_are_both_known() {
+        let told = Some(End::Told);
+        for (delivered, end, expected) in
+            [(3, None, true), (9, None, false), (3, told.clone(), false), (9, told, true)]
+        {
+            let place = Place { last: 9, delivered, end };
+            assert_eq!(place.is_settled(), expected, "{place:?}");
+        }
+    }
 
     #[test]
     fn a_prompt_is_a_new_one_where_nothing_is_left() {

@@ -4,10 +4,14 @@ use ai_warp_core::relay::END_MARK;
 use http_body_util::BodyExt;
 
 use super::shelf::{Entry, State};
+use ai_warp_core::api::Format;
+use ai_warp_core::stream_id::EventId;
+
 use super::*;
 use crate::store::test_server::Server;
 
 const STREAM: Uuid = Uuid::from_u128(0x8000_8000_0001_0000_0000);
+const SESSION: SessionKey = SessionKey { owner: None, id: Uuid::from_u128(7) };
 const FORMAT: Format = Format::Unified { stream: true };
 
 /// A stream that is written by hand, and a control plane where clients read it.
@@ -32,19 +36,21 @@ impl Test {
     async fn write(&self, first: u32, last: u32, end: Option<End>) {
         let events: Vec<(u32, Bytes)> =
             (first..=last).map(|n| (n, Bytes::from(format!("data: {n}\n\n")))).collect();
-        let state = State { head: Some(HeaderMap::new()), last, delivered: last, end, ..State::default() };
+        let (session, head) = (Some(SESSION.id), Some(HeaderMap::new()));
+        let state = State { owner: None, session, head, last, delivered: last, end };
         let (is_new, life) = (first == 1, Duration::from_secs(60));
+        self.writer.name(SESSION, STREAM, is_new, life).await.unwrap();
         let entry =
             Entry { stream: STREAM, is_new, state, before: first - 1, events: &events, dropped: 0, life };
         self.writer.write(&entry).await.unwrap();
     }
 
-    /// A client that says it has had the event at `position`.
-    async fn come_back(&self, position: u32) -> Client {
+    /// What there is for a client that says it has had the event at `said`, or does not say.
+    async fn find(&self, said: Option<u32>) -> Option<Found> {
         let ask = Ask {
             stream: Uuid::from_u128(9 << 32),
-            session: None,
-            continues: false,
+            session: Some(SESSION.id),
+            continues: true,
             after: None,
             consumer: None,
             owner: None,
@@ -56,12 +62,15 @@ impl Test {
         let handover = Handover {
             ask,
             gateway: IpAddr::from([127, 0, 0, 1]),
-            last_event: Some(EventId::new(STREAM, position).to_string().into_bytes()),
+            last_event: said.map(|position| EventId::new(STREAM, position).to_string().into_bytes()),
             headers: HeaderMap::new(),
             body: Bytes::new(),
         };
-        let found = self.reader.find(&handover, FORMAT, &StreamsConfig::default()).await.unwrap().unwrap();
-        Client(found.answer().await.into_body())
+        self.reader.find(&handover, FORMAT, &StreamsConfig::default()).await.unwrap()
+    }
+
+    async fn come_back(&self, position: u32) -> Client {
+        Client(self.find(Some(position)).await.unwrap().answer().await.into_body())
     }
 }
 
@@ -126,4 +135,21 @@ async fn a_store_that_is_away_for_a_moment_interrupts_nothing() {
     }
     test.write(1, 3, Some(End::Told)).await;
     assert_eq!(client.rest().await, last(3));
+}
+
+#[tokio::test]
+async fn a_prompt_right_after_the_end_is_a_new_one_although_the_shelf_hears_of_the_end_last() {
+    let Some(test) = Test::start().await else { return };
+    test.write(1, 2, None).await;
+    // One that only thinks is waited for a moment, and then gone on with.
+    assert!(test.find(None).await.is_some());
+    let later = async {
+        // By then the first look is over.
+        for _ in 0..20 {
+            let _: String = test.server.command(&["PING"]).await;
+        }
+        test.write(3, 2, Some(End::Told)).await;
+    };
+    let (found, ()) = tokio::join!(test.find(None), later);
+    assert!(found.is_none());
 }

@@ -19,6 +19,9 @@ const MIN_BACKOFF_MS: u64 = 250;
 /// Longest wait before trying again, in milliseconds.
 const MAX_BACKOFF_MS: u64 = 500;
 
+/// For how long a reply is a sign of life, in milliseconds.
+const LIFE_MS: u64 = 1_000;
+
 /// A message unanswered for this long after its timeout has lost its reply, in milliseconds.
 const LOST_AFTER_MS: u64 = 1_000;
 
@@ -29,6 +32,10 @@ pub(super) struct Outbox {
     reports: VecDeque<(u64, Report)>,
     probes: Vec<ProbeAsk>,
     under_way: Option<Sent>,
+    /// When the last reply came.
+    heard_at_ms: Option<u64>,
+    /// Whether to ask for a sign of life, with nothing else to say.
+    is_doubted: bool,
     /// Since the last message got no reply.
     failing: Option<Failing>,
     /// Reports that had to make room.
@@ -84,7 +91,12 @@ impl Outbox {
     }
 
     pub(super) fn has_any(&self) -> bool {
-        !self.reports.is_empty() || !self.probes.is_empty()
+        !self.reports.is_empty() || !self.probes.is_empty() || self.is_doubted
+    }
+
+    /// Somebody is about to wait for the control plane: asks for a sign of life, if the last is not a new one.
+    pub(super) fn doubt(&mut self, now_ms: u64) {
+        self.is_doubted |= self.heard_at_ms.is_none_or(|heard_ms| now_ms >= heard_ms.saturating_add(LIFE_MS));
     }
 
     pub(super) fn is_under_way(&self) -> bool {
@@ -107,6 +119,7 @@ impl Outbox {
             .iter()
             .map(|(at_ms, report)| Report { age_ms: now_ms.saturating_sub(*at_ms), ..report.clone() });
         let said = (aged.collect(), probes.clone());
+        self.is_doubted = false;
         self.under_way = Some(Sent { reports, probes, wishes, at_ms: now_ms });
         said
     }
@@ -116,6 +129,7 @@ impl Outbox {
         let mut sent = self.under_way.take().unwrap_or_default();
         if is_good {
             self.failing = None;
+            self.heard_at_ms = Some(now_ms);
             return sent;
         }
         for report in sent.reports.drain(..).rev() {

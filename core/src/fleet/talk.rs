@@ -138,6 +138,11 @@ impl Fleet {
         is_idle && (self.outbox.has_any() || self.shares.has_wanted())
     }
 
+    /// Something is handed to the control plane that may take long: whether anybody is there is to be known soon.
+    pub fn ask_for_sign_of_life(&mut self, now_ms: u64) {
+        self.outbox.doubt(now_ms);
+    }
+
     /// Whether the control plane is believed to be away, or there is none, so that nobody need wait for it.
     pub fn is_away(&self) -> bool {
         self.shares.is_by_ledger() || self.outbox.is_away()

@@ -103,6 +103,21 @@ fn ready() -> Vec<TargetNews> {
 const TIMEOUT: Fault = Fault { reason: Reason::Timeout, stated_rest_ms: None };
 
 #[test]
+fn whoever_is_about_to_wait_for_the_control_plane_asks_for_a_sign_of_life() {
+    let mut test = Test::new();
+    test.fleet.ask_for_sign_of_life(0);
+    assert!(test.fleet.wants_to_talk());
+    let said = test.say(0);
+    assert!(said.reports.is_empty() && said.probes.is_empty() && said.quotas.is_empty(), "{said:?}");
+    test.reply(FleetReply::default(), 10);
+    test.fleet.ask_for_sign_of_life(1_009);
+    assert!(!test.fleet.wants_to_talk(), "the last is new");
+    test.fleet.ask_for_sign_of_life(1_010);
+    test.say(1_010);
+    test.lose_the_control_plane(2_010);
+}
+
+#[test]
 fn the_first_request_waits_for_a_share_and_the_next_ones_do_not() {
     let mut test = Test::new();
     assert!(!test.fleet.wants_to_talk());

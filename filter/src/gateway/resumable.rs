@@ -69,6 +69,8 @@ impl GatewayContext {
         let timeout_ms = self.gateway.longest_timeout_ms().saturating_add(RELAY_SLACK_MS);
         host::set_request_header(TRY_TIMEOUT_HEADER, &timeout_ms.to_string());
         self.hand_over(exchange);
+        // One that hangs must not be waited for by all who come after this one.
+        fleet::with(|fleet| fleet.ask_for_sign_of_life(host::now_ms()));
     }
 }
 

@@ -2,21 +2,10 @@
 
 use ai_warp_tests::{Ending, Event, Gateway, PATIENCE, Stack, eventually};
 
-use super::body;
+use super::{body, expect_whole, gateways};
 
 /// The content and the end of a stream of 200 events, over about a second.
 const LONG: &str = "openai:long~chunks=199~chunk-delay=5";
-
-#[track_caller]
-fn expect_whole(events: &[Event]) {
-    let content = events.iter().filter(|event| event.name == "content");
-    let content: Vec<&str> = content.map(|event| event.data["response"].as_str().unwrap()).collect();
-    let expected: Vec<String> = (1..=199).map(|n| format!("c{n} ")).collect();
-    assert_eq!(content, expected);
-    assert_eq!(events.len(), 200);
-    assert_eq!(events[199].name, "end");
-    assert_eq!(events[199].data["response"]["text"], expected.concat());
-}
 
 /// What a client gets that is cut off again and again, and each time comes back to the next of these gateways.
 async fn read_with_cuts(gateways: &[Gateway], cuts: usize) -> Vec<Event> {
@@ -37,10 +26,6 @@ async fn read_with_cuts(gateways: &[Gateway], cuts: usize) -> Vec<Event> {
     }
     events.extend(stream.rest().await.events);
     events
-}
-
-fn gateways(stack: &Stack) -> Vec<Gateway> {
-    stack.envoys.iter().map(|envoy| envoy.gateway().clone()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
