@@ -165,6 +165,11 @@ impl ControlPlane {
         self.process.id()
     }
 
+    /// Resident memory, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
+    }
+
     /// Everything it logged.
     pub fn log(&self) -> String {
         self.process.all_output()

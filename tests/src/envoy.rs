@@ -239,11 +239,7 @@ impl Envoy {
 
     /// Resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(path).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells VmRSS");
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number");
-        kilobytes * 1024
+        self.process.resident_bytes()
     }
 
     /// Everything it logged.

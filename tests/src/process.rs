@@ -47,6 +47,15 @@ impl Process {
         self.child.id()
     }
 
+    /// Resident memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells VmRSS");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number");
+        kilobytes * 1024
+    }
+
     /// Waits for the first line of JSON on stdout.
     pub async fn announcement(&mut self) -> Value {
         let out = self.out.clone();
