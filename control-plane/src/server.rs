@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -39,6 +39,10 @@ pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Of that, what streams under way have to come to their own ends; those that do not are told that they are over.
 const STREAMS_DRAIN_DEADLINE: Duration = Duration::from_secs(4);
+
+/// Most connections that wait to be accepted; the system may allow fewer. Every stream that begins may bring one, and what finds no
+/// room is tried again by TCP a second later, when its gateway has given it up.
+const MAX_UNACCEPTED: u32 = 4_096;
 
 /// Why the control plane cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -232,7 +236,22 @@ async fn listen(
     key: &'static str,
 ) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Bind { hostname: hostname.to_owned(), port, key, source };
-    let listener = TcpListener::bind((hostname, port)).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for at in lookup_host((hostname, port)).await.map_err(failed)? {
+        match bind(at) {
+            Ok(listener) => {
+                let address = listener.local_addr().map_err(failed)?;
+                return Ok((listener, address));
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failed(failure))
+}
+
+fn bind(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(MAX_UNACCEPTED)
 }

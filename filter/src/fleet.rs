@@ -71,6 +71,11 @@ pub(crate) fn is_away() -> bool {
     FLEET.with_borrow(Fleet::is_away)
 }
 
+/// Whether nothing should be handed to the control plane, because it has been silent for too long.
+pub(crate) fn is_silent() -> bool {
+    FLEET.with_borrow(|fleet| fleet.is_silent(host::now_ms()))
+}
+
 /// Whether `target` is not left alone.
 pub(crate) fn is_ready(target: &str) -> bool {
     FLEET.with_borrow(|fleet| fleet.is_ready(target))

@@ -97,6 +97,17 @@ impl ControlPlane {
         self.process.kill();
     }
 
+    /// Tells it to end in order.
+    pub fn terminate(&self) {
+        self.process.signal("TERM");
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) {
+        let status = self.process.ended(PATIENCE).await;
+        assert!(status.success(), "{status}");
+    }
+
     /// Halts it, so that it answers nothing, until [`resume`](Self::resume).
     pub async fn pause(&self) {
         self.process.pause().await;

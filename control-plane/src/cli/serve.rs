@@ -1,5 +1,6 @@
 //! `ai-warp serve`: the control plane, from first check to last request.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -29,6 +30,9 @@ pub(super) struct Args {
     /// Print {"http": ADDRESS, "xds": ADDRESS} on one line once both ports are bound
     #[arg(long)]
     announce: bool,
+    /// Threads that serve; with more than one an event of a resumable stream costs more, as threads wake each other for it
+    #[arg(long, value_name = "COUNT", default_value_t = NonZeroUsize::MIN)]
+    threads: NonZeroUsize,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -36,7 +40,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     logging::start(args.log_format)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.threads.get())
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
     let result = runtime.block_on(serve(args));
     // Requests that did not make the deadline are not waited for here either.
     runtime.shutdown_background();

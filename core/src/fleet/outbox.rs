@@ -22,6 +22,9 @@ const MAX_BACKOFF_MS: u64 = 500;
 /// For how long a reply is a sign of life, in milliseconds.
 const LIFE_MS: u64 = 1_000;
 
+/// No reply for so long, in milliseconds, is more than a busy control plane's.
+const SILENCE_MS: u64 = 5_000;
+
 /// A message unanswered for this long after its timeout has lost its reply, in milliseconds.
 const LOST_AFTER_MS: u64 = 1_000;
 
@@ -53,6 +56,8 @@ pub(super) struct Sent {
 
 #[derive(Debug, Clone, Copy)]
 struct Failing {
+    /// When the first message without a reply was sent.
+    since_ms: u64,
     retry_at_ms: u64,
     backoff_ms: u64,
 }
@@ -66,6 +71,11 @@ impl Outbox {
     /// Whether the last two got none.
     pub(super) fn is_away(&self) -> bool {
         self.failing.is_some_and(|failing| failing.backoff_ms > FIRST_BACKOFF_MS)
+    }
+
+    /// Whether there has been no reply for so long that nobody can be there.
+    pub(super) fn is_silent(&self, now_ms: u64) -> bool {
+        self.failing.is_some_and(|failing| now_ms >= failing.since_ms.saturating_add(SILENCE_MS))
     }
 
     pub(super) fn report(&mut self, at_ms: u64, report: Report) {
@@ -135,11 +145,14 @@ impl Outbox {
         for report in sent.reports.drain(..).rev() {
             self.reports.push_front(report);
         }
-        let backoff_ms = match self.failing {
-            None => FIRST_BACKOFF_MS,
-            Some(failing) => (failing.backoff_ms * 2).clamp(MIN_BACKOFF_MS, MAX_BACKOFF_MS),
+        let (since_ms, backoff_ms) = match self.failing {
+            None => (sent.at_ms, FIRST_BACKOFF_MS),
+            Some(Failing { since_ms, backoff_ms, .. }) => {
+                (since_ms, (backoff_ms * 2).clamp(MIN_BACKOFF_MS, MAX_BACKOFF_MS))
+            }
         };
-        self.failing = Some(Failing { retry_at_ms: now_ms.saturating_add(backoff_ms), backoff_ms });
+        let retry_at_ms = now_ms.saturating_add(backoff_ms);
+        self.failing = Some(Failing { since_ms, retry_at_ms, backoff_ms });
         sent
     }
 

@@ -148,6 +148,12 @@ impl Fleet {
         self.shares.is_by_ledger() || self.outbox.is_away()
     }
 
+    /// Whether the control plane has been silent for so long that nothing should be handed to it. Longer than where it is only
+    /// away: one that is busy answers late, and what it is handed can wait.
+    pub fn is_silent(&self, now_ms: u64) -> bool {
+        self.outbox.is_silent(now_ms)
+    }
+
     /// When something is due that no event will tell: a message to send again, a share to return, a reply that must be
     /// lost.
     pub fn next_due_ms(&self) -> Option<u64> {

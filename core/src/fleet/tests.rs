@@ -115,6 +115,10 @@ fn whoever_is_about_to_wait_for_the_control_plane_asks_for_a_sign_of_life() {
     test.fleet.ask_for_sign_of_life(1_010);
     test.say(1_010);
     test.lose_the_control_plane(2_010);
+    assert!(!test.fleet.is_silent(6_009) && test.fleet.is_silent(6_010), "it has been, since the question");
+    test.say(6_010);
+    test.reply(FleetReply::default(), 6_020);
+    assert!(!test.fleet.is_silent(6_020));
 }
 
 #[test]

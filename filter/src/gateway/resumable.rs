@@ -45,7 +45,7 @@ impl GatewayContext {
         let is_stream = request.task.conversation().is_some_and(|conversation| conversation.stream);
         let is_asked_for = is_stream && request.resume.unwrap_or_else(seal::is_asked_for);
         // While nobody answers there, nobody need wait for it but who comes back to a stream.
-        (is_asked_for && (!fleet::is_away() || comes_back())).then(|| streams.clone())
+        (is_asked_for && (!fleet::is_silent() || comes_back())).then(|| streams.clone())
     }
 
     /// Hands the request to who keeps streams.

@@ -25,6 +25,15 @@ async fn begin(stack: &Stack, model: &str) -> (EventStream, String) {
     (stream, session)
 }
 
+/// Makes the first control plane that which asks the model, whichever of the two it is.
+fn put_writer_first(stack: &mut Stack) {
+    let asks = |stack: &Stack| stack.control_plane.log().contains("a stream begins");
+    if !asks(stack) {
+        std::mem::swap(&mut stack.control_plane, &mut stack.other_control_planes[0]);
+    }
+    assert!(asks(stack));
+}
+
 fn gateways(stack: &Stack) -> Vec<Gateway> {
     stack.envoys.iter().map(|envoy| envoy.gateway().clone()).collect()
 }

@@ -141,11 +141,43 @@ async fn a_control_plane_that_hangs_is_waited_for_no_longer_than_an_answer_and_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_control_plane_that_is_told_to_end_leaves_its_streams_to_the_others_as_far_as_they_came() {
+    let model = "openai:held~gate~chunks=5";
+    for (is_over_in_time, expected, ending) in [(true, "c1 c2 c3 c4 c5 ", "end"), (false, "c1 ", "error")] {
+        let mut stack = Stack::builder()
+            .resumable()
+            .storage("valkey")
+            .models([model])
+            .envoys(2)
+            .control_planes(2)
+            .start()
+            .await;
+        let (stream, session) = begin(&stack, model).await;
+        let before = stream.header("x-ai-warp-stream").to_owned();
+        super::put_writer_first(&mut stack);
+        stack.control_plane.terminate();
+        if is_over_in_time {
+            stack.simulator.open_gate("held");
+        }
+        assert_eq!(stream.rest().await.events.last().unwrap().name, ending);
+        stack.control_plane.ended().await;
+        // What its last words were is known elsewhere without having to wait for it to be missed.
+        let begin = tokio::time::Instant::now();
+        let again = stack.envoys[1].gateway().resume_at_last(&body(model, Some(&session)), &before).await;
+        let again = again.rest().await;
+        assert_eq!((again.text().as_str(), again.events.last().unwrap().name.as_str()), (expected, ending));
+        assert!(begin.elapsed() < std::time::Duration::from_secs(2), "{:?}", begin.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_comes_back_again_and_again_without_saying_where_it_was_gets_each_event_once() {
     let model = "openai:held~gate~chunks=5";
     let stack = Stack::builder()
         .resumable()
         .storage("valkey")
+        // Less than it takes: what is under way does not expire.
+        .set("streams.keep", "1s")
         .models([model])
         .envoys(2)
         .control_planes(3)

@@ -22,6 +22,7 @@ async fn expect_all_whole(gateways: &[Gateway]) {
             return stream.rest().await.text();
         }
         let session = stream.header("x-session-id").to_owned();
+        assert_ne!(stream.header("x-ai-warp-stream"), "", "{number}");
         let mut text = String::new();
         let mut last = String::new();
         for _ in 0..fastrand::usize(1..10) {

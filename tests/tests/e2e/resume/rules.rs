@@ -2,6 +2,7 @@
 
 use ai_warp_simulator::Outcome;
 use ai_warp_tests::{PATIENCE, Stack, eventually};
+use futures_util::future::join_all;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -96,6 +97,70 @@ async fn resume_false_begins_anew_and_ends_what_is_under_way() {
         let history = stack.control_plane.wait_for_turns(&session, 2).await;
         let results: Vec<_> = history.iter().map(|turn| turn["result"].as_str().unwrap()).collect();
         assert_eq!(results, ["INCOMPLETE_INTERRUPTED", "COMPLETE"], "{storage}");
+    }
+}
+
+/// A session whose second prompt is with `model` when its client leaves, before there is a word of the answer.
+async fn left_before_the_first_word(stack: &Stack, model: &str) -> String {
+    let first = stack.stream(json!({"prompt": "one", "models": ["openai:ok"]})).await.rest().await;
+    let session = first.end()["sessionId"].as_str().unwrap().to_owned();
+    tokio::select! {
+        _ = stack.gateway().stream_as_reply(body(model, Some(&session))) => panic!("it is answered late"),
+        asked = stack.simulator.wait_for(|requests| requests.len() == 2, PATIENCE) => { asked.unwrap(); }
+    }
+    session
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_client_left_before_its_first_word_is_there_at_any_control_plane() {
+    let model = "openai:late~delay=1000~chunks=5";
+    let stack = Stack::builder()
+        .resumable()
+        .storage("valkey")
+        .set("limits.requestTimeout", "10s")
+        .control_planes(2)
+        .envoys(2)
+        .models(["openai:ok", model])
+        .start()
+        .await;
+    let session = left_before_the_first_word(&stack, model).await;
+    let clients = [0, 1, 0, 1].map(|gateway| {
+        let gateway = stack.envoys[gateway].gateway();
+        let body = body(model, Some(&session));
+        async move { gateway.stream(body).await.rest().await }
+    });
+    for all in join_all(clients).await {
+        assert_eq!(all.text(), "c1 c2 c3 c4 c5 ");
+        all.end();
+    }
+    assert_eq!(stack.simulator.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_has_not_begun_ends_with_its_session_or_with_a_newer_prompt() {
+    for is_deleted in [true, false] {
+        let stack = Stack::builder()
+            .resumable()
+            .storage("valkey")
+            .set("limits.requestTimeout", "60s")
+            .control_planes(2)
+            .models(["openai:ok", "openai:slow"])
+            .start()
+            .await;
+        let session = left_before_the_first_word(&stack, "openai:slow").await;
+        if is_deleted {
+            let path = format!("/api/v1/sessions/{session}");
+            let deleted = stack.gateway().request(reqwest::Method::DELETE, &path).send().await.unwrap();
+            assert!(deleted.status().is_success(), "{deleted:?}");
+        } else {
+            let anew =
+                json!({"prompt": "two", "models": ["openai:ok"], "sessionId": session, "resume": false});
+            stack.stream(anew).await.rest().await.end();
+        }
+        let is_left = |requests: &[ai_warp_simulator::RecordedRequest]| {
+            requests.iter().any(|request| request.outcome == Outcome::AbortedByClient)
+        };
+        stack.simulator.wait_for(is_left, PATIENCE).await.unwrap();
     }
 }
 
