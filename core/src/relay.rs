@@ -111,6 +111,9 @@ pub struct Ask {
     /// Whose limits hold, where consumers have limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payer: Option<Uuid>,
+    /// The name of the route that the client's headers choose, where they do: not all of them go along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// The client's path, without its query.
     pub path: String,
     /// The port of the Envoy where the control plane opens the stream.
@@ -191,6 +194,7 @@ mod tests {
             consumer: Some("Zoë".to_owned()),
             owner: None,
             payer: None,
+            route: Some("paid".to_owned()),
             path: "/api/v1/stream".to_owned(),
             port: 3_142,
             until_ms: 1_000,

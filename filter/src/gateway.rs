@@ -155,7 +155,7 @@ impl GatewayContext {
             native.set_headers(own.collect());
         }
         // Refused before anything is asked of the store.
-        let mut selection = request.select(&self.gateway, host::request_header)?;
+        let mut selection = request.select(&self.gateway, || self.route_by_header())?;
         self.caller.permit(&self.gateway, &mut selection)?;
         let planned = Planned { request, selection };
         if let Some(streams) = self.survives(&planned.request) {
@@ -177,6 +177,14 @@ impl GatewayContext {
         }
         self.state = State::LoadingHistory(Box::new(planned));
         Ok(Action::Pause)
+    }
+
+    /// Position of the route that the client's headers choose.
+    fn route_by_header(&self) -> Option<usize> {
+        match &self.ask {
+            Some(ask) => self.gateway.route_named(ask.route.as_deref()?),
+            None => self.gateway.route_by_header(host::request_header),
+        }
     }
 
     /// The session and the turn of a request, where there is one to store.

@@ -94,6 +94,17 @@ impl Book {
         self.lock().remove(stream);
     }
 
+    /// Forgets all streams of a session; these are they.
+    pub(super) fn remove_session(&self, session: SessionKey) -> Vec<Arc<Log>> {
+        let mut streams = self.lock();
+        let of_session = |log: &&Arc<Log>| log.about.session == Some(session);
+        let found: Vec<Arc<Log>> = streams.by_id.values().filter(of_session).cloned().collect();
+        for log in &found {
+            streams.remove(log.about.stream);
+        }
+        found
+    }
+
     /// The stream with this id.
     pub(super) fn find(&self, stream: Uuid) -> Option<Arc<Log>> {
         self.lock().by_id.get(&stream).cloned()
@@ -208,5 +219,12 @@ mod tests {
         assert!(Arc::ptr_eq(&book.of_session(session).unwrap(), &second));
         book.remove(second.about.stream);
         assert!(book.of_session(session).is_none());
+        for log in [&first, &second] {
+            end(&book, log);
+        }
+        let (third, other) = (open(&book, 3, Some(7)), open(&book, 4, Some(8)));
+        let removed = book.remove_session(session);
+        assert!(matches!(&removed[..], [log] if Arc::ptr_eq(log, &third)));
+        assert!(book.find(third.about.stream).is_none() && book.find(other.about.stream).is_some());
     }
 }

@@ -206,15 +206,16 @@ impl Streams {
         shelf.cancel(stream).await.is_ok().then_some(stream)
     }
 
-    /// Forgets the last stream of a session; its id, if it was under way.
+    /// Forgets all streams of a session; the id of the last, if it was under way.
     pub(crate) async fn forget(&self, session: SessionKey) -> Option<Uuid> {
-        let stream = self.last_of(session).await?;
         let was_under_way = self.cancel(session).await;
-        self.book.remove(stream);
+        for log in self.book.remove_session(session) {
+            log.cancel(ErrorCode::StreamInterrupted, "the session was deleted");
+        }
         if let Some(shelf) = &self.shelf
-            && let Err(error) = shelf.forget(session, stream).await
+            && let Err(error) = shelf.forget_all(session).await
         {
-            tracing::warn!(%stream, "the stream of a deleted session stays until it expires: {error}");
+            tracing::warn!(session = %session.id, "streams of a deleted session stay until they expire: {error}");
         }
         was_under_way
     }

@@ -55,6 +55,7 @@ impl Test {
             consumer: None,
             owner: None,
             payer: None,
+            route: None,
             path: "/v1/chat/completions".to_owned(),
             port: 0,
             until_ms: 0,

@@ -146,14 +146,15 @@ impl Request {
         self.format == Format::Responses && after.is_some()
     }
 
-    /// The models to try: those it lists, in its order, or those of its route. `header` finds a request header.
+    /// The models to try: those it lists, in its order, or those of its route. `by_header` finds the
+    /// position of the route that the request's headers choose.
     ///
     /// # Errors
     /// For a model or route that is not configured.
     pub fn select(
         &self,
         gateway: &Gateway,
-        header: impl Fn(&str) -> Option<Vec<u8>>,
+        by_header: impl FnOnce() -> Option<usize>,
     ) -> Result<Selection, GatewayError> {
         let Asked { model, models, route } = &self.asked;
         if let Some(name) = route {
@@ -167,12 +168,12 @@ impl Request {
                 .iter()
                 .map(|name| self.model_index(gateway, "models", name))
                 .collect::<Result<Vec<_>, _>>()?;
-            return Ok(Selection::of_models(models, gateway.route_by_header(&header).unwrap_or(0)));
+            return Ok(Selection::of_models(models, by_header().unwrap_or(0)));
         }
         if let Some(route) = model.as_deref().and_then(|name| gateway.route_named(name)) {
             return Ok(Selection::of_route(gateway, route));
         }
-        let by_header = gateway.route_by_header(&header);
+        let by_header = by_header();
         match (model, by_header) {
             // A plain name is what an SDK cannot leave out; `provider:model` is meant.
             (Some(name), by_header) if by_header.is_none() || gateway.model_index(name).is_some() => {

@@ -212,7 +212,7 @@ fn a_consumer_asks_what_it_may() {
     }}));
     let asked = |consumer: &str, body: &str| {
         let request = crate::api::read(crate::api::Format::Unified { stream: false }, body.into()).unwrap();
-        let mut selection = request.select(&gateway, |_| None).unwrap();
+        let mut selection = request.select(&gateway, || None).unwrap();
         let caller = Caller { consumer: Some(consumer.to_owned()) };
         let permitted = caller.permit(&gateway, &mut selection);
         permitted

@@ -73,7 +73,7 @@ fn test_with(body: &str, more: serde_json::Value) -> Test {
 impl Test {
     fn on(fleet: Fleet, gateway: Rc<Gateway>, body: &str, now_ms: u64) -> Self {
         let request = read(body);
-        let selection = request.select(&gateway, |_| None).unwrap();
+        let selection = request.select(&gateway, || None).unwrap();
         let exchange = Exchange::new(gateway, request, selection, Vec::new(), circumstances(now_ms), &fleet);
         Self { exchange, fleet }
     }
@@ -131,7 +131,7 @@ fn error_of(step: Step) -> GatewayError {
 fn an_unknown_model_or_route_is_refused() {
     for body in [r#"{"prompt":"p","models":["openai:zzz"]}"#, r#"{"prompt":"p","route":"zzz"}"#] {
         let gateway = gateway(serde_json::json!({}));
-        let error = read(body).select(&gateway, |_| None).unwrap_err();
+        let error = read(body).select(&gateway, || None).unwrap_err();
         assert_eq!(error.code, ErrorCode::OptionError);
         assert!(error.message.contains("zzz"), "{error}");
     }

@@ -51,6 +51,7 @@ impl GatewayContext {
     /// Hands the request to who keeps streams.
     pub(super) fn relay(&mut self, planned: Planned, port: u16) {
         let (ids, remembered) = (self.ids(planned.request.session), planned.request.session.remembered());
+        let route = self.route_by_header().and_then(|route| self.gateway.routes.get(route));
         let ask = Ask {
             stream: ids.map_or_else(stream_id::new_stream, |ids| ids.turn),
             session: ids.map(|ids| ids.session),
@@ -59,6 +60,7 @@ impl GatewayContext {
             consumer: self.caller.consumer.clone(),
             owner: self.caller.owner(),
             payer: self.client(),
+            route: route.map(|route| route.name.clone()),
             path: self.format.path(&self.gateway).to_owned(),
             port,
             until_ms: host::unix_ms().saturating_add(ASK_LIFE_MS),

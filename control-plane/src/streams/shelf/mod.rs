@@ -2,8 +2,8 @@
 //!
 //! A stream is `ai-warp:{STREAM}:events`, a Valkey stream whose entries are numbered as the events are; `…:state`, a hash;
 //! `…:writer`, by whom it is written, for as long as that one gives signs of life; and `…:reader`, which is there while somebody
-//! reads it at another control plane. `ai-warp:{SESSION}:stream` names the last stream of a session. Whoever reads a stream that
-//! nobody writes any more, and that has no end, gives it one, after a while.
+//! reads it at another control plane. `ai-warp:{SESSION}:stream` names the last stream of a session, and `…:streams` all of them.
+//! Whoever reads a stream that nobody writes any more, and that has no end, gives it one, after a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +193,11 @@ impl Shelf {
         life: Duration,
     ) -> Result<(), StoreError> {
         let mut call = self.scripts.name.prepare_invoke();
-        call.key(session_key(session)).arg(stream.to_string()).arg(u8::from(is_new)).arg(millis(life));
+        call.key(name_key(session))
+            .key(streams_key(session))
+            .arg(stream.to_string())
+            .arg(u8::from(is_new))
+            .arg(millis(life));
         self.run::<i64>(&call).await.map(drop)
     }
 
@@ -203,7 +207,7 @@ impl Shelf {
     /// [`StoreError`] where the store cannot tell.
     pub(super) async fn last_of(&self, session: SessionKey) -> Result<Option<Uuid>, StoreError> {
         let mut command = redis::cmd("GET");
-        command.arg(session_key(session));
+        command.arg(name_key(session));
         let read = async |mut connection| command.query_async::<Option<String>>(&mut connection).await;
         Ok(self.link.run(read).await?.and_then(|stream| Uuid::try_parse(&stream).ok()))
     }
@@ -230,8 +234,27 @@ impl Shelf {
     /// [`StoreError`] where that failed.
     pub(super) async fn forget(&self, session: SessionKey, stream: Uuid) -> Result<(), StoreError> {
         self.note(stream, "forgotten", 0).await?;
+        self.unlink(name_key(session)).await
+    }
+
+    /// Forgets all streams of a session, and asks whoever writes them to stop.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that failed.
+    pub(super) async fn forget_all(&self, session: SessionKey) -> Result<(), StoreError> {
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(streams_key(session)).arg(0).arg(-1);
+        let read = async |mut connection| command.query_async::<Vec<String>>(&mut connection).await;
+        for stream in self.link.run(read).await?.iter().filter_map(|stream| Uuid::try_parse(stream).ok()) {
+            self.note(stream, "forgotten", 0).await?;
+        }
+        self.unlink(name_key(session)).await?;
+        self.unlink(streams_key(session)).await
+    }
+
+    async fn unlink(&self, key: String) -> Result<(), StoreError> {
         let mut command = redis::cmd("UNLINK");
-        command.arg(session_key(session));
+        command.arg(key);
         self.link.run(async |mut connection| command.exec_async(&mut connection).await).await
     }
 
@@ -323,8 +346,12 @@ fn key(stream: Uuid, part: &str) -> String {
     format!("ai-warp:{{{stream}}}:{part}")
 }
 
-fn session_key(session: SessionKey) -> String {
+fn name_key(session: SessionKey) -> String {
     format!("ai-warp:{{{session}}}:stream")
+}
+
+fn streams_key(session: SessionKey) -> String {
+    format!("ai-warp:{{{session}}}:streams")
 }
 
 fn millis(life: Duration) -> u64 {

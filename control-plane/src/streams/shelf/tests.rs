@@ -150,6 +150,25 @@ async fn a_session_has_a_last_stream_until_it_is_forgotten() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_deleted_takes_all_its_streams_with_it() {
+    for is_cluster in [false, true] {
+        let Some((_server, writer, reader)) = two(is_cluster).await else { return };
+        let session = SessionKey { owner: None, id: Uuid::from_u128(2) };
+        let streams = [1, 2].map(|stream| Uuid::from_u128(stream << 32));
+        for stream in streams {
+            writer.name(session, stream, true, LIFE).await.unwrap();
+            let entry = Entry { stream, ..entry(State::default(), true, &[]) };
+            writer.write(&entry).await.unwrap();
+        }
+        reader.forget_all(session).await.unwrap();
+        assert_eq!(reader.last_of(session).await.unwrap(), None);
+        for stream in streams {
+            assert_eq!(reader.read(stream, 0, Reading::Looking).await.unwrap(), None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_the_store_has_lost_is_told() {
     for is_cluster in [false, true] {
         let Some((server, writer, reader)) = two(is_cluster).await else { return };

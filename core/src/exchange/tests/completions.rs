@@ -6,7 +6,7 @@ use super::*;
 fn test_of_completions(body: &str) -> Test {
     let gateway = gateway(serde_json::json!({}));
     let request = api::read(Format::ChatCompletions, body.into()).unwrap();
-    let selection = request.select(&gateway, |_| None).unwrap();
+    let selection = request.select(&gateway, || None).unwrap();
     let fleet = lonely_fleet();
     let exchange = Exchange::new(gateway, request, selection, Vec::new(), circumstances(0), &fleet);
     Test { exchange, fleet }
@@ -76,7 +76,7 @@ fn each_text_has_its_vector_or_none_has() {
     let gateway = gateway(serde_json::json!({}));
     let body = r#"{"model":"gemini:b","input":["a","b"]}"#;
     let request = api::read(Format::Embeddings, body.into()).unwrap();
-    let selection = request.select(&gateway, |_| None).unwrap();
+    let selection = request.select(&gateway, || None).unwrap();
     let fleet = lonely_fleet();
     let exchange = Exchange::new(gateway, request, selection, Vec::new(), circumstances(0), &fleet);
     let mut test = Test { exchange, fleet };

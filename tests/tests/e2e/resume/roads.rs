@@ -232,3 +232,22 @@ async fn where_streams_cannot_be_opened_they_take_the_direct_road_with_all_that_
     }
     assert_eq!(stack.asked().len(), asked);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_takes_the_route_of_its_clients_headers_though_not_all_of_them_go_along() {
+    let routes = json!([
+        {"name": "cookie", "match": {"headers": {"cookie": "tier=paid"}}, "models": ["gemini:ok"]},
+        {"name": "header", "match": {"headers": {"x-tier": "paid"}}, "models": ["deepseek:ok"]},
+    ]);
+    let stack = Stack::builder().resumable().set("routes", routes).start().await;
+    for (header, model) in [
+        (("cookie", "tier=paid"), "gemini:ok"),
+        (("x-tier", "paid"), "deepseek:ok"),
+        (("x-tier", "free"), "openai:ok"),
+    ] {
+        let request = stack.gateway().request(Method::POST, "/api/v1/stream").json(&json!({"prompt": "hi"}));
+        let stream = EventStream::of(request.header(header.0, header.1)).await.rest().await;
+        assert_ne!(stream.header("x-ai-warp-stream"), "", "{header:?}");
+        assert_eq!(stream.header("x-ai-warp-model"), model, "{header:?}");
+    }
+}

@@ -203,25 +203,32 @@ async fn a_stream_that_nobody_reads_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_gone_is_told_to_be_gone() {
-    let stack = Stack::builder().resumable().models(["openai:ok"]).start().await;
-    let first = stack.stream(json!({"prompt": "one"})).await.rest().await;
-    let session = first.end()["sessionId"].as_str().unwrap().to_owned();
-    let resume = async |last: &str| {
-        let reply = stack.gateway().resume_as_reply(&body("openai:ok", Some(&session)), last).await;
-        (reply.status, reply.json()["code"].as_str().unwrap_or_default().to_owned())
-    };
-    let gone = (410, "STREAM_EXPIRED".to_owned());
-    assert_eq!(resume("00000000-0000-8000-8000-000000000003").await, gone);
-    // Of another session, and of a session that was deleted.
-    let other = stack.stream(json!({"prompt": "two"})).await.rest().await;
-    assert_eq!(resume(&other.events[0].id).await, gone);
-    let path = format!("/api/v1/sessions/{}", other.end()["sessionId"].as_str().unwrap());
-    stack.gateway().request(reqwest::Method::DELETE, &path).send().await.unwrap();
-    let reply = stack.gateway().resume_as_reply(&json!({"prompt": "two"}), &other.events[0].id).await;
-    assert_eq!(reply.error(), gone);
-    // Whoever names an event does not want a new answer, whatever it is that it names.
-    assert_eq!(resume("17").await, gone);
-    assert_eq!(stack.simulator.requests().len(), 2);
+    for storage in ["memory", "valkey"] {
+        let stack = Stack::builder().resumable().storage(storage).models(["openai:ok"]).start().await;
+        let ask = async |session: Option<&str>| {
+            let all = stack.stream(body("openai:ok", session)).await.rest().await;
+            (all.end()["sessionId"].as_str().unwrap().to_owned(), all.events[0].id.clone())
+        };
+        let resume = async |session: Option<&str>, last: &str| {
+            let reply = stack.gateway().resume_as_reply(&body("openai:ok", session), last).await;
+            (reply.status, reply.json()["code"].as_str().unwrap_or_default().to_owned())
+        };
+        let gone = (410, "STREAM_EXPIRED".to_owned());
+        let (session, _) = ask(None).await;
+        assert_eq!(resume(Some(&session), "00000000-0000-8000-8000-000000000003").await, gone);
+        // Of another session, and of a session that was deleted, the last and the one before.
+        let (deleted, first) = ask(None).await;
+        let (_, last) = ask(Some(&deleted)).await;
+        assert_eq!(resume(Some(&session), &last).await, gone);
+        let path = format!("/api/v1/sessions/{deleted}");
+        stack.gateway().request(reqwest::Method::DELETE, &path).send().await.unwrap();
+        for event in [&first, &last] {
+            assert_eq!(resume(None, event).await, gone, "{storage}");
+        }
+        // Whoever names an event does not want a new answer, whatever it is that it names.
+        assert_eq!(resume(Some(&session), "17").await, gone);
+        assert_eq!(stack.simulator.requests().len(), 3);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
