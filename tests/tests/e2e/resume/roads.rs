@@ -239,7 +239,8 @@ async fn a_stream_takes_the_route_of_its_clients_headers_though_not_all_of_them_
         {"name": "cookie", "match": {"headers": {"cookie": "tier=paid"}}, "models": ["gemini:ok"]},
         {"name": "header", "match": {"headers": {"x-tier": "paid"}}, "models": ["deepseek:ok"]},
     ]);
-    let stack = Stack::builder().resumable().set("routes", routes).start().await;
+    let models = ["openai:ok", "gemini:ok", "deepseek:ok"];
+    let stack = Stack::builder().resumable().models(models).set("routes", routes).start().await;
     for (header, model) in [
         (("cookie", "tier=paid"), "gemini:ok"),
         (("x-tier", "paid"), "deepseek:ok"),
