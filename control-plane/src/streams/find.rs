@@ -15,12 +15,15 @@ use uuid::Uuid;
 use super::answer::Found;
 use super::log::{About, Log};
 use super::place::Place;
-use super::shelf::{Reading, Shelf, State};
+use super::shelf::{Reading, Shelf, State, WRITER_GRACE_MS};
 use super::{Handover, Streams, limits, replica};
 
 /// Longest wait for a stream to be settled, where its client does not say where it was. A client that has just had the end may be
 /// here before those who wrote it to the client have told the shelf.
 const SETTLING: Duration = Duration::from_millis(100);
+
+/// The same where nobody is there who writes the stream: until it has its end.
+const MISSING: Duration = Duration::from_millis(WRITER_GRACE_MS + 100);
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(5);
@@ -52,14 +55,14 @@ impl Streams {
                 None => return Ok(None),
             },
         };
-        let settled_at = Instant::now() + SETTLING;
+        let begin = Instant::now();
         loop {
             let Some(kept) = self.look_up(stream, ask).await? else {
                 // Whoever names an event means its stream and no other.
                 return if said.is_some() { Err(expired()) } else { Ok(None) };
             };
             let place = kept.place();
-            if said.is_none() && !place.is_settled() && Instant::now() < settled_at {
+            if said.is_none() && !place.is_settled() && begin.elapsed() < kept.settling() {
                 sleep(LOOK).await;
                 continue;
             }
@@ -78,7 +81,7 @@ impl Streams {
         }
         let Some(shelf) = &self.shelf else { return Ok(None) };
         match shelf.read(stream, 0, Reading::Looking).await {
-            Ok(Some((state, _))) if is_its_own(state.owner, state.session) => {
+            Ok(Some((state, _))) if !state.is_forgotten && is_its_own(state.owner, state.session) => {
                 Ok(Some(Kept::Elsewhere(Box::new(state), shelf.clone())))
             }
             Ok(_) => Ok(None),
@@ -122,6 +125,14 @@ impl Kept {
         match self {
             Self::Here(log) => Place::from(log.as_ref()),
             Self::Elsewhere(state, _) => Place::from(state.as_ref()),
+        }
+    }
+
+    /// Longest wait for it to be settled.
+    fn settling(&self) -> Duration {
+        match self {
+            Self::Elsewhere(state, _) if state.is_unclaimed => MISSING,
+            _ => SETTLING,
         }
     }
 }

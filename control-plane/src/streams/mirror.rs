@@ -42,6 +42,12 @@ pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) -> bool {
                     }
                 }
                 Ok(Written::Gone) => mirror.begin_anew(),
+                Ok(Written::Ended) => {
+                    // Who reads it here reads on, and who comes back here.
+                    tracing::warn!(stream = %mirror.log.about.stream, "a stream was missed elsewhere, and ended there");
+                    mirror.log.note_read_elsewhere(false);
+                    return false;
+                }
                 Ok(Written::Lost) => {
                     mirror
                         .log
@@ -173,11 +179,13 @@ impl Mirror {
             last,
             delivered,
             end,
+            ..State::default()
         };
         let entry = Entry {
             stream: log.about.stream,
             is_new: told.at.is_none(),
             state,
+            written: told.last,
             before,
             events: &events,
             dropped: log.dropped(),

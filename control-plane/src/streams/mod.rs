@@ -197,6 +197,9 @@ impl Streams {
         }
         let shelf = self.shelf.as_ref()?;
         let (state, _) = shelf.read(stream, 0, Reading::Looking).await.ok().flatten()?;
+        if state.is_forgotten {
+            return None;
+        }
         if state.end.is_some() {
             if let Err(error) = shelf.deliver(stream, state.last).await {
                 tracing::debug!(%stream, "what is left of a stream stays: {error}");

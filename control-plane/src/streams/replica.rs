@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_warp_core::error::{ErrorCode, GatewayError};
+use axum::body::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::log::{End, Head, Log};
@@ -20,6 +21,15 @@ const LATER: Duration = Duration::from_millis(160);
 /// client is told.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What a look brings in place of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// The store is away.
+    Away,
+    /// The store has lost it.
+    Lost,
+}
+
 /// Tries to note how far a client came.
 const MAX_NOTES: u32 = 10;
 
@@ -27,23 +37,30 @@ const MAX_NOTES: u32 = 10;
 pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
     let stream = log.about.stream;
     let mut wait = SOON;
-    let mut seen = Instant::now();
+    let mut trouble: Option<(Trouble, Instant)> = None;
     while log.progress().readers > 0 {
         match shelf.read(stream, log.progress().last, Reading::Attached(log.delivered())).await {
             Ok(Some((state, events))) => {
-                seen = Instant::now();
+                trouble = None;
                 wait = if events.is_empty() { (wait * 2).min(LATER) } else { SOON };
                 let had = log.progress().last;
-                let first = events.first().map(|(position, _)| *position);
-                if had < state.last && first != Some(had.saturating_add(1)) {
-                    log.end(interrupted("the next events of the stream are not kept any more"));
+                if state.is_forgotten {
+                    log.end(interrupted("the stream is not kept any more"));
                     break;
                 }
                 if let Some(head) = state.head.filter(|_| log.head().is_none()) {
                     log.begin(Head::Stream(head));
                 }
-                if !events.is_empty() {
-                    log.append(events.into_iter().map(|(_, event)| event).collect());
+                let (all, expected) = (events.len(), had.saturating_add(1)..);
+                let next = expected.zip(events).take_while(|(expected, (position, _))| expected == position);
+                let next: Vec<Bytes> = next.map(|(_, (_, event))| event).collect();
+                let is_gap = next.len() < all || (next.is_empty() && had < state.last);
+                if !next.is_empty() {
+                    log.append(next);
+                }
+                if is_gap {
+                    log.end(interrupted("the next events of the stream are not kept any more"));
+                    break;
                 }
                 if log.progress().last < state.last {
                     // There is more than one look brings.
@@ -54,16 +71,21 @@ pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
                     break;
                 }
             }
-            Ok(None) if seen.elapsed() < PATIENCE => wait = (wait * 2).min(LATER),
-            Ok(None) => {
-                log.end(interrupted("the stream is not kept any more"));
-                break;
-            }
-            Err(_) if seen.elapsed() < PATIENCE => wait = (wait * 2).min(LATER),
-            Err(error) => {
-                tracing::warn!(%stream, "a stream that is written elsewhere cannot be read: {error}");
-                log.end(detached());
-                break;
+            nothing => {
+                let what = if nothing.is_ok() { Trouble::Lost } else { Trouble::Away };
+                let since = trouble
+                    .filter(|(before, _)| *before == what)
+                    .map_or_else(Instant::now, |(_, since)| since);
+                if since.elapsed() >= PATIENCE {
+                    tracing::warn!(%stream, "a stream that is written elsewhere cannot be read: {what:?}");
+                    log.end(match what {
+                        Trouble::Lost => interrupted("the stream is not kept any more"),
+                        Trouble::Away => detached(),
+                    });
+                    break;
+                }
+                trouble = Some((what, since));
+                wait = (wait * 2).min(LATER);
             }
         }
         sleep(wait).await;

@@ -37,11 +37,19 @@ impl Test {
         let events: Vec<(u32, Bytes)> =
             (first..=last).map(|n| (n, Bytes::from(format!("data: {n}\n\n")))).collect();
         let (session, head) = (Some(SESSION.id), Some(HeaderMap::new()));
-        let state = State { owner: None, session, head, last, delivered: last, end };
+        let state = State { session, head, last, delivered: last, end, ..State::default() };
         let (is_new, life) = (first == 1, Duration::from_secs(60));
         self.writer.name(SESSION, STREAM, is_new, life).await.unwrap();
-        let entry =
-            Entry { stream: STREAM, is_new, state, before: first - 1, events: &events, dropped: 0, life };
+        let entry = Entry {
+            stream: STREAM,
+            is_new,
+            state,
+            written: 0,
+            before: first - 1,
+            events: &events,
+            dropped: 0,
+            life,
+        };
         self.writer.write(&entry).await.unwrap();
     }
 
@@ -119,6 +127,8 @@ async fn a_stream_that_the_store_has_lost_goes_on_when_its_writer_writes_it_anew
     let mut client = test.come_back(0).await;
     assert_eq!(client.next().await, event(1) + &event(2));
     let _: String = test.server.command(&["FLUSHALL"]).await;
+    // Long enough for a look to find nothing.
+    sleep(Duration::from_millis(400)).await;
     test.write(1, 3, Some(End::Told)).await;
     assert_eq!(client.rest().await, last(3));
 }
@@ -132,7 +142,7 @@ async fn a_store_that_is_away_for_a_moment_interrupts_nothing() {
     test.server.stop();
     test.server.restart().await;
     while test.writer.last_of(SessionKey { owner: None, id: STREAM }).await.is_err() {
-        tokio::task::yield_now().await;
+        sleep(Duration::from_millis(10)).await;
     }
     test.write(1, 3, Some(End::Told)).await;
     assert_eq!(client.rest().await, last(3));
@@ -146,11 +156,27 @@ async fn a_prompt_right_after_the_end_is_a_new_one_although_the_shelf_hears_of_t
     assert!(test.find(None).await.is_some());
     let later = async {
         // By then the first look is over.
-        for _ in 0..20 {
-            let _: String = test.server.command(&["PING"]).await;
-        }
+        let _: String = test.server.command(&["PING"]).await;
         test.write(3, 2, Some(End::Told)).await;
     };
     let (found, ()) = tokio::join!(test.find(None), later);
     assert!(found.is_none());
+}
+
+#[tokio::test]
+async fn what_the_store_has_lost_in_the_middle_is_given_to_nobody_as_something_else() {
+    let Some(test) = Test::start().await else { return };
+    test.write(1, 2, None).await;
+    test.write(4, 5, None).await;
+    let rest = test.come_back(0).await.rest().await;
+    assert!(rest.starts_with(&(event(1) + &event(2))), "{rest}");
+    assert!(rest.contains("not kept any more") && !rest.contains("data: 4"), "{rest}");
+}
+
+#[tokio::test]
+async fn a_prompt_after_an_answer_whose_writer_is_gone_is_a_new_one() {
+    let Some(test) = Test::start().await else { return };
+    test.write(1, 2, None).await;
+    let _: i64 = test.server.command(&["DEL", &format!("ai-warp:{{{STREAM}}}:writer")]).await;
+    assert!(test.find(None).await.is_none(), "once it is known that its writer does not come back");
 }

@@ -24,7 +24,7 @@ const WRITER_LIFE_MS: u64 = 2_000;
 
 /// How long it is waited for then, from the first time that somebody who reads the stream finds it gone. Longer than it takes a
 /// writer to be back whose store was away.
-const WRITER_GRACE_MS: u64 = 3_000;
+pub(super) const WRITER_GRACE_MS: u64 = 3_000;
 
 /// Time between two signs of life of a writer.
 pub(super) const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
@@ -62,6 +62,8 @@ pub(super) struct Entry<'a> {
     /// Whether it begins.
     pub(super) is_new: bool,
     pub(super) state: State,
+    /// Position of the last event that was written before.
+    pub(super) written: u32,
     /// Position before the first of `events`.
     pub(super) before: u32,
     pub(super) events: &'a [(u32, Bytes)],
@@ -83,6 +85,10 @@ pub(super) struct State {
     /// Position of the last event that was written to somebody.
     pub(super) delivered: u32,
     pub(super) end: Option<End>,
+    /// Whether nobody was there who writes it, when somebody looked. Only read.
+    pub(super) is_unclaimed: bool,
+    /// Whether it is to be forgotten; then nothing else is known of it. Only read.
+    pub(super) is_forgotten: bool,
 }
 
 /// What became of writing.
@@ -99,8 +105,10 @@ pub(super) enum Written {
     },
     /// The stream is somebody else's by now.
     Lost,
-    /// What was there of the stream is gone: the store has lost it.
+    /// Some of what was written is gone: the store has lost it.
     Gone,
+    /// Somebody who reads it missed its writer for too long, and gave it an end.
+    Ended,
 }
 
 /// Who reads.
@@ -131,7 +139,7 @@ impl Shelf {
         let fields = entry.state.fields();
         let mut call = self.of_stream(&self.scripts.write, entry.stream);
         call.arg(self.writer.to_string()).arg(WRITER_LIFE_MS).arg(millis(entry.life)).arg(entry.dropped);
-        call.arg(u8::from(entry.is_new)).arg(entry.before);
+        call.arg(u8::from(entry.is_new)).arg(entry.before).arg(entry.written);
         call.arg(fields.len() * 2);
         for (field, value) in fields {
             call.arg(field).arg(value);
@@ -141,6 +149,7 @@ impl Shelf {
         }
         Ok(match self.run::<(i64, u32)>(&call).await? {
             (-2, _) => Written::Gone,
+            (-3, _) => Written::Ended,
             (..0, _) => Written::Lost,
             (flags, delivered) => {
                 Written::Kept { is_cancelled: flags & 1 != 0, is_read: flags & 2 != 0, delivered }
@@ -303,6 +312,8 @@ impl State {
                 }
                 "head" => state.head = Some(read_head(&value)),
                 "end" => state.end = Some(read_end(&value)),
+                "unclaimed" => state.is_unclaimed = true,
+                "forgotten" => state.is_forgotten = true,
                 _ => {}
             }
         }

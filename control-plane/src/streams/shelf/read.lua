@@ -5,7 +5,9 @@
 -- its writer may be without a claim, in milliseconds, from the first look that finds none: after a pause of the store itself
 -- claims have run out, and readers may be back sooner than writers.
 -- Returns the state's fields and values (none where there is no stream), and the events with their ids.
-if redis.call('EXISTS', KEYS[2]) == 0 or redis.call('HEXISTS', KEYS[2], 'forgotten') == 1 then
+if redis.call('HEXISTS', KEYS[2], 'forgotten') == 1 then
+  return { { 'forgotten', '1' }, {} }
+elseif redis.call('EXISTS', KEYS[2]) == 0 then
   return { {}, {} }
 end
 if ARGV[3] ~= '0' then
@@ -18,8 +20,12 @@ end
 if redis.call('EXISTS', KEYS[3]) == 0 and redis.call('HEXISTS', KEYS[2], 'end') == 0 then
   local time = redis.call('TIME')
   local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-  redis.call('HSETNX', KEYS[2], 'unclaimed', now)
-  if now - tonumber(redis.call('HGET', KEYS[2], 'unclaimed')) >= tonumber(ARGV[6]) then
+  local grace = tonumber(ARGV[6])
+  local unclaimed = now - tonumber(redis.call('HGET', KEYS[2], 'unclaimed') or '0')
+  if unclaimed > 2 * grace then
+    -- Nobody has looked for long, or nobody could.
+    redis.call('HSET', KEYS[2], 'unclaimed', now)
+  elseif unclaimed >= grace then
     redis.call('HSET', KEYS[2], 'end', ARGV[4])
   end
 end

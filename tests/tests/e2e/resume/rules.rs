@@ -113,7 +113,7 @@ async fn left_before_the_first_word(stack: &Stack, model: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_whose_client_left_before_its_first_word_is_there_at_any_control_plane() {
-    let model = "openai:late~delay=1000~chunks=5";
+    let model = "openai:late~delay=3000~chunks=5";
     let stack = Stack::builder()
         .resumable()
         .storage("valkey")
