@@ -42,6 +42,8 @@ pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) -> bool {
                     }
                 }
                 Ok(Written::Gone) => mirror.begin_anew(),
+                // The end is our own, and only its delivery was to be noted.
+                Ok(Written::Ended) if mirror.told.is_over => return true,
                 Ok(Written::Ended) => {
                     // Who reads it here reads on, and who comes back here.
                     tracing::warn!(stream = %mirror.log.about.stream, "a stream was missed elsewhere, and ended there");

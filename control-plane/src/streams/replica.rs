@@ -21,6 +21,9 @@ const LATER: Duration = Duration::from_millis(160);
 /// client is told.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Tries to note how far a client came.
+const MAX_NOTES: u32 = 10;
+
 /// What a look brings in place of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -29,9 +32,6 @@ enum Trouble {
     /// The store has lost it.
     Lost,
 }
-
-/// Tries to note how far a client came.
-const MAX_NOTES: u32 = 10;
 
 /// Fills `log` for as long as somebody reads it, and tells the shelf how far that one came.
 pub(super) async fn follow(log: Arc<Log>, shelf: Shelf) {
