@@ -1,6 +1,7 @@
 //! What a gateway is answered: the events of a stream, an answer that is none, a refusal, or that it is to ask itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ai_warp_core::api::{Format, errors};
 use ai_warp_core::error::GatewayError;
@@ -9,9 +10,13 @@ use ai_warp_core::stream_id::EventId;
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
+use tokio::time::timeout;
 
 use super::log::{Attendance, Head, Log};
 use super::reader;
+
+/// Longest wait for other control planes to be told of a stream, once it has begun. They mostly are before.
+const KNOWN_WITHIN: Duration = Duration::from_millis(250);
 
 /// A stream that a client comes back for.
 pub(super) struct Found {
@@ -33,6 +38,8 @@ impl Found {
         _ = log.watch().wait_for(|progress| progress.has_head).await;
         match log.head() {
             Some(Head::Stream(headers)) => {
+                // A client that is cut off at once may come back to another control plane.
+                _ = timeout(KNOWN_WITHIN, log.watch().wait_for(|progress| progress.is_known)).await;
                 let mut response = Response::new(reader::body(attendance, position));
                 *response.headers_mut() = headers;
                 let before = EventId::new(log.about.stream, 0).to_string();

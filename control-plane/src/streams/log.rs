@@ -18,6 +18,9 @@ use uuid::Uuid;
 /// Most bytes of events that are handed out at once.
 pub(super) const MAX_PIECE_BYTES: usize = 64 << 10;
 
+/// What is noted as delivered of a stream of which nobody gets the rest who does not say where it was.
+pub(super) const SUPERSEDED: u32 = u32::MAX;
+
 /// What is known of a stream before it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct About {
@@ -71,6 +74,8 @@ pub(super) struct Progress {
     pub(super) is_read_elsewhere: bool,
     pub(super) is_cancelled: bool,
     pub(super) is_over: bool,
+    /// Whether other control planes know of it, or cannot be told.
+    pub(super) is_known: bool,
 }
 
 impl Progress {
@@ -126,7 +131,7 @@ impl Log {
     /// One that is written elsewhere, of which only what comes after `position` is wanted here.
     pub(super) fn replica(about: About, bounds: Bounds, position: u32, total_bytes: Arc<AtomicU64>) -> Self {
         let state = State { dropped: position, delivered: position, ..State::default() };
-        let progress = Progress { last: position, ..Progress::default() };
+        let progress = Progress { last: position, is_known: true, ..Progress::default() };
         let (state, progress) = (Mutex::new(state), watch::Sender::new(progress));
         Self { about, bounds, state, progress, total_bytes }
     }
@@ -221,6 +226,11 @@ impl Log {
         }
     }
 
+    /// Notes that what it says, or will, is wanted by nobody who does not name it.
+    pub(super) fn supersede(&self) {
+        self.deliver(SUPERSEDED);
+    }
+
     /// Notes that everything up to `position` was written to somebody.
     pub(super) fn deliver(&self, position: u32) {
         let mut state = self.lock();
@@ -247,6 +257,11 @@ impl Log {
     pub(super) fn attend(self: &Arc<Self>) -> Attendance {
         self.progress.send_modify(|progress| progress.readers += 1);
         Attendance(Arc::clone(self))
+    }
+
+    /// Notes that other control planes know of it, or cannot be told.
+    pub(super) fn note_known(&self) {
+        self.progress.send_if_modified(|progress| !std::mem::replace(&mut progress.is_known, true));
     }
 
     /// Whether somebody reads it at another control plane.

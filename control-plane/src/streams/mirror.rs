@@ -30,7 +30,9 @@ pub(super) async fn run(log: Arc<Log>, shelf: Shelf, life: Duration) -> bool {
         }
         let due = mirror.told.at.map(|at| at + SIGN_OF_LIFE);
         if mirror.is_news() || due.is_none_or(|due| due <= Instant::now()) {
-            match mirror.write().await {
+            let written = mirror.write().await;
+            mirror.log.note_known();
+            match written {
                 Ok(Written::Kept { is_cancelled, is_read, delivered }) => {
                     mirror.log.deliver(delivered);
                     mirror.log.note_read_elsewhere(is_read);

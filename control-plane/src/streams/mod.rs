@@ -37,7 +37,7 @@ use self::answer::{Found, decline, refuse};
 use self::book::{Book, Limits, Opened};
 use self::gateway::{Gateways, Opening};
 use self::generation::Terms;
-use self::log::{About, Bounds, End, Head, Log};
+use self::log::{About, Bounds, End, Head, Log, SUPERSEDED};
 use self::shelf::{Reading, Shelf};
 use crate::metrics::{Metrics, StreamEvent};
 use crate::store::Store;
@@ -155,6 +155,9 @@ impl Streams {
             Terms { abandon_after: config.abandon_after.duration(), max_bytes: gateway.max_response_bytes };
         let (book, gateways, keep) = (Arc::clone(&self.book), self.gateways.clone(), config.keep.duration());
         let mirror = self.shelf.clone().map(|shelf| mirror::run(Arc::clone(&log), shelf, keep));
+        if mirror.is_none() {
+            log.note_known();
+        }
         let metrics = Arc::clone(&self.metrics);
         let stream = log.about.stream;
         let writing = self.writing.track_future({
@@ -182,14 +185,13 @@ impl Streams {
         });
     }
 
-    /// Ends the stream of a session that is under way, as a newer prompt takes its place; its id, if there was one. Of one that is
-    /// over, nobody who does not name it gets the rest any more.
+    /// Ends the stream of a session that is under way, as a newer prompt takes its place; its id, if there was one.
+    /// Nobody who does not name it gets the rest any more.
     pub(crate) async fn cancel(&self, session: SessionKey) -> Option<Uuid> {
         let stream = self.last_of(session).await?;
         if let Some(log) = self.book.find(stream) {
-            let progress = log.progress();
-            if progress.is_over {
-                log.deliver(progress.last);
+            log.supersede();
+            if log.progress().is_over {
                 return None;
             }
             log.cancel(ErrorCode::StreamInterrupted, "a newer prompt took the place of this one");
@@ -200,10 +202,10 @@ impl Streams {
         if state.is_forgotten {
             return None;
         }
+        if let Err(error) = shelf.deliver(stream, SUPERSEDED).await {
+            tracing::debug!(%stream, "what is left of a stream stays: {error}");
+        }
         if state.end.is_some() {
-            if let Err(error) = shelf.deliver(stream, state.last).await {
-                tracing::debug!(%stream, "what is left of a stream stays: {error}");
-            }
             return None;
         }
         shelf.cancel(stream).await.is_ok().then_some(stream)
